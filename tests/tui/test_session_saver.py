@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -22,15 +22,9 @@ from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from faulty_disk import use_disk
 from played_documents import about, everything, text_of
 from recorded_run import record
+from waiting import wait_until
 
 TIMEOUT = 60.0
-
-
-def wait(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.005)
 
 
 def state_of(document: Document, **values: Any) -> SessionState:
@@ -45,13 +39,11 @@ class Played:
         saver.begin(key, place, run=run)
 
     @classmethod
-    def again(
-        cls, path: Path, saver: SessionSaver, key: int = 7, run: Path | None = None, place: Path | None = None
-    ) -> Self:
+    def again(cls, path: Path, saver: SessionSaver, key: int = 7, place: Path | None = None, **run: Path) -> Self:
         """The session in a file, opened."""
         played, found = cls.__new__(cls), read(path)
         played.saver, played.key, played.document = saver, key, found.state.document
-        saver.go_on(key, place or (path.parent if run is None else RunFolder(run).sessions_dir), found, run=run)
+        saver.go_on(key, place or path.parent, found, **run)
         return played
 
     def type(self, text: str) -> None:
@@ -65,15 +57,22 @@ class Played:
 
     def check(self) -> Path:
         """Wait until all is saved: what is in the file is what was done. Gives the file."""
-        wait(lambda: not self.status.unsaved, f"{self.status}")
+        wait_until(lambda: not self.status.unsaved, f"{self.status}")
         found = read(self.status.path)
         assert everything(found.state.document) == everything(self.document)
         assert (found.note, found.state.summary) == ("", replace(about(self.document), words=self.document.words))
         return self.status.path
 
-    def leave(self) -> Path:
+    def saved(self, text: str) -> Path:
+        """Type ``text``, and wait until all is saved. Gives the file."""
+        self.type(text)
+        return self.check()
+
+    def leave(self, text: str = "") -> Path:
+        """Type ``text``, leave the session, and wait until all is saved. Gives the file."""
+        self.type(text)
         self.saver.leave(self.key)
-        wait(lambda: self.saver._savings[self.key].file is None, "the end")
+        wait_until(lambda: self.saver._savings[self.key].file is None, "the end")
         return self.check()
 
 
@@ -100,7 +99,7 @@ def saver() -> Iterator[SessionSaver]:
     saver = SessionSaver()
     yield saver
     saver.close(TIMEOUT)
-    wait(lambda: not any("session" in each.name for each in threading.enumerate()), "the threads to end")
+    wait_until(lambda: not any("session" in each.name for each in threading.enumerate()), "the threads to end")
 
 
 @pytest.fixture
@@ -138,12 +137,9 @@ def mine(folder: Path, name: str = "page.json") -> Path:
 # ---- when it is saved
 
 
-def test_newest_of_many_changes_is_written_at_once_if_asked_for(
-    played: Played, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_newest_of_many_changes_is_written_at_once_if_asked(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_saver, "BYTES_PER_SECOND", 1)  # so that it is written again after some minutes
-    played.type("a")
-    played.check()
+    played.saved("a")
     played.type("bc def " * 20)
     clamps = (Clamp(1, 2, value=0.1 + 0.2),)
     played.saver.keep(0, state_of(played.document, settings=SamplerSettings(top_k=4), clamps=clamps))
@@ -177,14 +173,12 @@ def test_failed_write_is_made_again_and_said_until_it_succeeds(
 ) -> None:
     monkeypatch.setattr(session_saver, "RETRY_AFTER", 0.01)
     played, other = Played(saver, place / "one", 1), Played(saver, place / "two", 2)
-    played.type("a")
-    path = played.check()
+    path = played.saved("a")
     disk.full.add(str(place / "one"))
     played.type("bc ")
-    wait(lambda: played.status.failure, "the failure")
+    wait_until(lambda: played.status.failure, "the failure")
     assert played.status.failure.endswith(": No space left on device.")
-    other.type("b")  # which the failure does not touch
-    other.check()
+    other.saved("b")  # which the failure does not touch
     assert other.status.failure == ""
     assert not saver.flush(path, TIMEOUT)
     assert [state.document.text.read() for _, state in saver.unsaved()] == ["abcabc "]
@@ -201,7 +195,7 @@ def test_unexpected_error_is_logged_and_said_and_the_thread_lives(
     with monkeypatch.context() as patch:
         patch.setattr(OwnFile, "write", lambda *_: 1 / 0)
         played.type("a")
-        wait(lambda: "ZeroDivisionError" in played.status.failure, "the failure")
+        wait_until(lambda: "ZeroDivisionError" in played.status.failure, "the failure")
         assert not played.status.failure.endswith("..")
         assert "ZeroDivisionError" in caplog.text
     played.check()
@@ -213,7 +207,7 @@ def test_closing_writes_what_waits_and_what_had_failed(place: Path, disk: Failin
     disk.full.add(str(place / "1"))
     for each in (played, failed):
         each.type("ab")
-    wait(lambda: failed.status.failure, "the failure")
+    wait_until(lambda: failed.status.failure, "the failure")
     saver._savings[1].due += 1000
     disk.full.clear()
     assert saver.close(TIMEOUT) == []
@@ -227,7 +221,7 @@ def test_closing_says_what_cannot_be_written(place: Path, disk: FailingDisk) -> 
     lost = Played(saver, place)
     disk.full.add(str(place))
     lost.type("ab")
-    wait(lambda: lost.status.failure, "the failure")
+    wait_until(lambda: lost.status.failure, "the failure")
     [left] = saver.close(0.2)
     assert left.failure == lost.status.failure
 
@@ -243,46 +237,37 @@ def test_session_goes_on_in_its_file_also_through_a_link(saver: SessionSaver, pl
         saver.go_on(key, place, found)
         assert saver.status(key) == SavingStatus(path)
         other = Played.again(path, saver, key)
-        other.type("cd")
-        assert other.leave() == path
+        assert other.leave("cd") == path
         assert other.status.note == ""
     assert list(place.glob("*.json")) == [path]
 
 
 @pytest.mark.parametrize("automatic", [True, False])
-def test_session_that_another_program_has_open_or_continued_goes_on_in_a_new_file(
-    saver: SessionSaver, place: Path, tmp_path: Path, automatic: bool
-) -> None:
-    path, program = ended(place) if automatic else mine(tmp_path), SessionSaver()
+def test_session_open_or_continued_elsewhere_gets_a_new_file(saver: SessionSaver, place: Path, automatic: bool) -> None:
+    path, program = ended(place) if automatic else mine(place.parent), SessionSaver()
     theirs, here = Played.again(path, program, place=place), Played.again(path, saver, 1, place=place)
-    theirs.type("gh")
-    assert theirs.check() == path
-    here.type("cd")
-    assert here.check() != path
+    assert theirs.saved("gh") == path
+    assert here.saved("cd") != path
     assert "has changed the file of this session: here it goes on in a file of its own" in here.status.note
     third = Played.again(path, saver, 3, place=place)  # as it is now
-    third.type("e")
-    assert third.check() not in (path, here.status.path)
+    assert third.saved("e") not in (path, here.status.path)
     assert third.status.note == "Another program has this session open: here it goes on in a file of its own."
     assert theirs.check() == path
     program.close(TIMEOUT)
 
 
 @pytest.mark.parametrize("how", ["elsewhere", "through a link", "beside the others"])
-def test_file_of_the_users_is_gone_on_in_and_stays_theirs(
-    saver: SessionSaver, place: Path, tmp_path: Path, how: str
-) -> None:
+def test_file_of_the_users_is_gone_on_in_and_stays_theirs(saver: SessionSaver, place: Path, how: str) -> None:
     place.mkdir()
-    path = opened = mine(place if how == "beside the others" else tmp_path)
+    path = opened = mine(place if how == "beside the others" else place.parent)
     if how == "through a link":
-        opened = tmp_path / "link.json"
+        opened = place.parent / "link.json"
         opened.symlink_to(path)
     content, played = path.read_bytes(), Played.again(opened, saver, place=place)
     assert played.status == SavingStatus(path, automatic=False)
     assert saver.write_all(TIMEOUT)
     assert path.read_bytes() == content  # opening writes nothing
-    played.type("de")
-    assert played.check() == path
+    assert played.saved("de") == path
     assert storage.lock_path(path).exists()
     assert played.leave() == path
     assert (path.stat().st_mode & 0o777, read(path).automatic, played.status.note) == (0o640, False, "")
@@ -291,16 +276,14 @@ def test_file_of_the_users_is_gone_on_in_and_stays_theirs(
 
 
 @pytest.mark.parametrize("how", ["damaged", "linked", "file is read-only", "folder is read-only"])
-def test_file_that_may_not_be_written_stays_as_it_is(
-    saver: SessionSaver, place: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = mine(tmp_path)
+def test_unwritable_file_is_kept(saver: SessionSaver, place: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = mine(place.parent)
     if how == "damaged":
         path.write_bytes(path.read_bytes()[:-20])
     elif how == "linked":
-        os.link(path, tmp_path / "other.json")
+        os.link(path, path.with_name("other.json"))
     else:  # root may write everywhere
-        refused = path if how.startswith("file") else tmp_path
+        refused = path if how.startswith("file") else path.parent
         monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != refused)
     content, note = path.read_bytes(), read(path).note
     played = Played.again(path, saver, place=place)
@@ -316,20 +299,16 @@ def test_file_that_may_not_be_written_stays_as_it_is(
 
 @pytest.mark.parametrize("how", ["changed", "deleted"])
 @pytest.mark.parametrize("automatic", [True, False])
-def test_file_that_is_changed_or_deleted_is_not_written_again(
-    saver: SessionSaver, place: Path, tmp_path: Path, how: str, automatic: bool
-) -> None:
-    path = ended(place) if automatic else mine(tmp_path)
+def test_changed_or_deleted_file_is_not_written(saver: SessionSaver, place: Path, how: str, automatic: bool) -> None:
+    path = ended(place) if automatic else mine(place.parent)
     played = Played.again(path, saver, place=place)
-    played.type("d")
-    played.check()
+    played.saved("d")
     if how == "changed":
         path.with_name("other").write_text("by hand")
         os.replace(path.with_name("other"), path)
     else:
         path.unlink()
-    played.type("e")
-    new = played.check()
+    new = played.saved("e")
     assert (new.parent, played.status.automatic) == (place, True)
     assert how in played.status.note
     assert how == "deleted" or (new != path and path.read_text() == "by hand")
@@ -342,83 +321,67 @@ class Told:
         self.saved, self.failed = list[str](), list[str]()
         played.saver.keep(played.key, state_of(played.document))
         played.saver.move(played.key, path, self.saved.append, self.failed.append)
-        wait(lambda: self.saved or self.failed, "a word")
+        wait_until(lambda: self.saved or self.failed, "a word")
 
 
 def test_text_that_is_saved_by_name_goes_on_there_and_has_no_other_file(played: Played, tmp_path: Path) -> None:
     folder = tmp_path / "new"
-    played.type("d")
-    own, path = played.check(), folder / "page.json"
+    own, path = played.saved("d"), folder / "page.json"
     told = Told(played, folder / "page")
     assert told.saved == [f"Saved as page.json in {home(folder)}; the text goes on there."]
     assert played.check() == path
-    wait(lambda: not own.exists(), "the app's own file to be deleted")
-    wait(lambda: not storage.lock_path(own).exists(), "its lock")
-    played.type("e")
-    assert (played.check(), read(path).automatic) == (path, False)
+    wait_until(lambda: not own.exists(), "the app's own file to be deleted")
+    wait_until(lambda: not storage.lock_path(own).exists(), "its lock")
+    assert (played.saved("e"), read(path).automatic) == (path, False)
     other = mine(tmp_path, "other.json")
     assert Told(played, other).saved
-    played.type("f")
-    assert played.leave() == other
+    assert played.leave("f") == other
     assert (text_of(path), text_of(other)) == ("abcde", "abcdef")
     assert saved_sessions.own_files() == [other, path]
     assert [each.path for each in saved_sessions.everywhere(own.parent)] == [other, path]
 
 
-def test_text_that_cannot_be_saved_by_name_stays_where_it_is(
-    played: Played, place: Path, tmp_path: Path, disk: FailingDisk
-) -> None:
+def test_text_that_cannot_be_saved_by_name_stays_where_it_is(played: Played, tmp_path: Path, disk: FailingDisk) -> None:
     program = SessionSaver()
-    played.type("d")
-    own, full, used = played.check(), tmp_path / "full", mine(tmp_path)
+    own, full, used = played.saved("d"), tmp_path / "full", mine(tmp_path)
     disk.full.add(str(full))
     assert Told(played, full / "page.json").failed == [
         f"{full / 'page.json'} cannot be written: No space left on device."
     ]
     assert "is a folder" in Told(played, tmp_path).failed[0]
-    theirs = Played.again(used, program, place=place)
-    theirs.type("x")
-    theirs.check()
+    theirs = Played.again(used, program, place=own.parent)
+    theirs.saved("x")
     assert Told(played, used).failed == ["page.json is open in another program: choose another name."]
-    played.type("e")
-    assert (played.check(), played.status.automatic) == (own, True)
+    assert (played.saved("e"), played.status.automatic) == (own, True)
     assert not saved_sessions.own_files()
     theirs.check()
     program.close(TIMEOUT)
 
 
 def test_session_that_was_left_goes_on_in_its_file(saver: SessionSaver, played: Played) -> None:
-    played.type("ab ")
-    path = played.leave()
-    played.type("c")  # undo has gone back to it
-    assert played.leave() == path
+    path = played.leave("ab ")
+    assert played.leave("c") == path  # undo has gone back to it
     other = Played.again(path, saver)  # it was opened from the list
     assert not saver.knows(0)
-    other.type("d")
-    assert other.check() == path
+    assert other.saved("d") == path
     assert other.status.note == ""
 
 
 # ---- runs
 
 
-def test_sessions_follow_their_run_through_a_rename(
-    saver: SessionSaver, run: RunFolder, place: Path, tmp_path: Path
-) -> None:
+def test_sessions_follow_their_run_through_a_rename(saver: SessionSaver, run: RunFolder, place: Path) -> None:
     opened, own = ended(run.sessions_dir), mine(run.sessions_dir)
     played, later = Played(saver, run.sessions_dir, 0, run.path), Played(saver, run.sessions_dir, 1, run.path)
-    again, another = Played.again(opened, saver, 2, run.path), Played.again(own, saver, 3, place=place)
-    for each in (played, another):
-        each.type("ab ")
-    path = played.check()
-    assert another.check() == own
+    again, another = Played.again(opened, saver, 2, run=run.path), Played.again(own, saver, 3, place=place)
+    path = played.saved("ab ")
+    assert another.saved("ab ") == own
     renamed = rename_run(run, "other")
     saver.rename_run(run.path, renamed.path)
-    record(tmp_path / "runs", steps=10, name="mine")  # another one, which has its name now
+    record(run.path.parent, steps=10, name="mine")  # another one, which has its name now
     before = sorted(each.name for each in run.path.rglob("*"))
     for each, name in ((played, path.name), (later, None), (again, opened.name), (another, own.name)):
-        each.type("cd")
-        file = each.leave()
+        file = each.leave("cd")
         assert (file.parent, each.status.note) == (renamed.sessions_dir, "")
         assert name in (None, file.name)
     assert sorted(each.name for each in run.path.rglob("*")) == before
@@ -427,11 +390,10 @@ def test_sessions_follow_their_run_through_a_rename(
 
 def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: SessionSaver, run: RunFolder) -> None:
     played = Played(saver, run.sessions_dir, run=run.path)
-    played.type("ab ")
-    path = played.check()
+    path = played.saved("ab ")
     assert delete_run(run) == []  # its locks go with it
     played.type("cd")
-    wait(lambda: played.status.path != path, "another file")
+    wait_until(lambda: played.status.path != path, "another file")
     new = played.check()
     assert "sessions" in new.parts
     assert played.status.note == f"The run mine is not there any more; the text is kept in {home(new.parent)}."
@@ -441,16 +403,13 @@ def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: Sessio
 # ---- names and old sessions
 
 
-def test_newest_sessions_with_work_stay_and_all_that_are_open_or_named_whatever_the_clock_says(
-    played: Played, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_newest_open_and_named_sessions_are_kept(played: Played, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
     monkeypatch.setattr(saved_sessions, "MOST_OTHERS", 2)
     now = time.time()
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: now - 2e4)  # so that it is the oldest
-        played.type("ab ")
-        path = played.check()
+        path = played.saved("ab ")
         assert played.saver._jobs.wait(TIMEOUT)  # it deletes old sessions, too
 
     def saved(name: str, moment: float, *, edited: bool = True, automatic: bool = True) -> Path:
@@ -466,16 +425,14 @@ def test_newest_sessions_with_work_stay_and_all_that_are_open_or_named_whatever_
     saved_sessions.forget_old(place)  # as another program does it, without knowing of this one
     assert set(place.glob("*.json")) == {path, *stories[:3], *grown[:2], *named, future}
     assert not storage.lock_path(stories[3]).exists()
-    played.type("cd")
-    assert played.check() == path
+    assert played.saved("cd") == path
 
 
 def test_session_is_as_old_as_its_last_change_of_the_text(played: Played) -> None:
-    played.type("x")
-    path = played.check()
+    path = played.saved("x")
     before = saved_sessions.session_at(path)
     played.document.move(1)
     settings = SamplerSettings(temperature=0.5)
     played.saver.keep(played.key, state_of(played.document, settings=settings))
-    wait(lambda: read(path).state.settings == settings, "the settings")
+    wait_until(lambda: read(path).state.settings == settings, "the settings")
     assert saved_sessions.session_at(path).saved == before.saved
