@@ -33,14 +33,9 @@ class FaultyDisk(Disk):
     """
 
     def __init__(
-        self,
-        at: int | None = None,
-        fault: Callable[[], Any] | None = None,
-        *,
-        half: bool = False,
-        only: frozenset[str] = frozenset(),
-        again: bool = False,
-    ) -> None:
+        self, at: int | None = None, fault: Callable[[], Any] | None = None, *, half: bool = False,
+        only: frozenset[str] = frozenset(), again: bool = False,
+    ) -> None:  # fmt: skip
         self.at, self.calls = at, 0
         self._fault = fault or full
         self._half, self._only, self._again = half, only, again
@@ -89,8 +84,7 @@ class PowerLossDisk(FaultyDisk):
 
     def __init__(self, root: Path, at: int | None = None, *, names_first: bool = False) -> None:
         super().__init__(at, self._cut)
-        self._root = root
-        self._names_first = names_first
+        self._root, self._names_first = root, names_first
         self._inodes: dict[int, bytes] = {}
         self._folders: dict[Path, dict[str, int]] = {}
         for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):

@@ -1,9 +1,11 @@
 """Documents made by a script: a list of blocks as EPUB, DOCX, ODT, HTML and plain text."""
 
 import html
+import io
 import itertools
 import random
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from wrapped_prose import paragraph
@@ -28,10 +30,17 @@ def as_text(book: Book) -> str:
     return "\n\n".join(blocks).lstrip("\n") + "\n"
 
 
-def write_zip(path: Path, files: dict[str, str | bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def zipped(files: Mapping[str, str | bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip archive of these files."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", how) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
+    return target.getvalue()
+
+
+def write_zip(path: Path, files: Mapping[str, str | bytes]) -> Path:
+    path.write_bytes(zipped(files))
     return path
 
 
@@ -101,34 +110,22 @@ def write_docx(path: Path, book: Book) -> Path:
     )
     style = '<w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style>'
     style += '<w:style w:styleId="V1"><w:name w:val="toc 1"/></w:style>'
-    return write_zip(
-        path,
-        {
-            "[Content_Types].xml": "<Types/>",
-            "word/document.xml": f"<w:document {_W}><w:body>{contents}{blocks}</w:body></w:document>",
-            "word/styles.xml": f"<w:styles {_W}>{style}</w:styles>",
-            "word/footnotes.xml": "<notes>A note.</notes>",
-        },
-    )
+    document = f"<w:document {_W}><w:body>{contents}{blocks}</w:body></w:document>"
+    files = {"[Content_Types].xml": "<Types/>", "word/document.xml": document}
+    files |= {"word/styles.xml": f"<w:styles {_W}>{style}</w:styles>", "word/footnotes.xml": "<notes>A note.</notes>"}
+    return write_zip(path, files)
 
 
 _ODF = "urn:oasis:names:tc:opendocument:xmlns"
 
 
 def write_odt(path: Path, book: Book, manifest: str = "<manifest/>") -> Path:
-    note = (
-        "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>A note.</text:p></text:note-body>"
-    )
-    ends = [f"{note}</text:note>", "<draw:frame><draw:image/></draw:frame>", "<text:line-break/>"]
+    note = "<text:note-citation>1</text:note-citation><text:note-body><text:p>A note.</text:p></text:note-body>"
+    ends = [f"<text:note>{note}</text:note>", "<draw:frame><draw:image/></draw:frame>", "<text:line-break/>"]
     blocks = "\n".join(f"<text:{kind}>{_filled(text, *ends)}</text:{kind}>" for kind, text in book)
     contents = "<text:table-of-content><text:p>Chapter 1</text:p></text:table-of-content>"
     names = f'xmlns:office="{_ODF}:office:1.0" xmlns:text="{_ODF}:text:1.0" xmlns:draw="{_ODF}:drawing:1.0"'
     body = f"<office:body><office:text>{contents}{blocks}</office:text></office:body>"
-    return write_zip(
-        path,
-        {
-            "mimetype": "application/vnd.oasis.opendocument.text",
-            "content.xml": f"<office:document-content {names}>{body}</office:document-content>",
-            "META-INF/manifest.xml": manifest,
-        },
-    )
+    content = f"<office:document-content {names}>{body}</office:document-content>"
+    files = {"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": content}
+    return write_zip(path, files | {"META-INF/manifest.xml": manifest})

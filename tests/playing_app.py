@@ -165,13 +165,9 @@ class HeldReading:
 
 @asynccontextmanager
 async def playing(
-    model: Path | str,
-    size: tuple[int, int] = (80, 24),
-    speed: float | None = 0,
-    *,
-    paused: int | None = None,
+    model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0, *, paused: int | None = None,
     opens: bool = True,
-) -> AsyncIterator[PlayingApp]:
+) -> AsyncIterator[PlayingApp]:  # fmt: skip
     """The app on Generate with this model, once that is played, unless the test is about what ``opens`` or does not.
     It stands still after so many characters if that is said."""
     if speed is not None:

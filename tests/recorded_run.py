@@ -72,16 +72,11 @@ class Recorded:
     """A run folder and, while its state is a live one, the worker that it pretends to have."""
 
     def __init__(self, run: RunFolder, state: RunState, planned: int, overfits: bool, sample: str | None) -> None:
-        self.run = run
-        self.step = 0
-        self.planned = planned
-        self._overfits = overfits
-        self._sample = sample
+        self.run, self.step, self.planned = run, 0, planned
+        self._overfits, self._sample = overfits, sample
         self.read: dict[str, Any] = {}
         """What the model had read of the held-out part: ``read_share`` and ``read_by``."""
-        self._best = math.inf
-        self._best_step = 0
-        self._best_is_saved = True
+        self._best, self._best_step, self._best_is_saved = math.inf, 0, True
         self._whole = False
         self._now = time.time() - LONG_AGO - planned * 0.05
         self._log = EventLog(run.events_path)
@@ -180,9 +175,8 @@ class Recorded:
         else:
             word = "running" if state == "crashed" else state
             # a process number that no system gives away: its worker is gone
-            ended = HeartbeatRecord(
-                state=word, message=message, time=self._now, pid=2**31 - 2, start="1", **self._figures()
-            )
+            gone = {"time": self._now, "pid": 2**31 - 2, "start": "1"}
+            ended = HeartbeatRecord(state=word, message=message, **gone, **self._figures())
             self.run.heartbeat_path.write_bytes(ended.to_bytes())
 
     @property
@@ -200,16 +194,11 @@ class Recorded:
     def _figures(self) -> dict[str, Any]:
         best = None if math.isinf(self._best) else self._best
         return {
-            "step": self.step,
-            "planned_steps": self.planned,
-            "loss": best,
-            "best_whole": self._whole,
-            "best_step": None if best is None else self._best_step,
-            "progress": min(1.0, self.step / self.planned),
+            "step": self.step, "planned_steps": self.planned, "progress": min(1.0, self.step / self.planned),
             "seconds_left": 0.05 * max(0, self.planned - self.step) if self.step else None,
-            **self._worked,
-            **self.read,
-        }
+            "loss": best, "best_whole": self._whole, "best_step": None if best is None else self._best_step,
+            **self._worked, **self.read,
+        }  # fmt: skip
 
     def start(self) -> None:
         """Log the beginning: plan, first validation, first sample, first snapshot."""
@@ -265,15 +254,10 @@ def record(
     """
     if steps is None:
         steps = {"finished": planned, "starting": 0}.get(state, planned * 2 // 5)
-    spec = RunSpec(
-        corpus={
-            "name": text, "sources": [f"/texts/{text}"], "options": TextOptions().to_dict(), "fingerprint": "0" * 64,
-        },
-        settings=settings or Settings(hidden_size=256, epochs=5),
-        preset=preset,
-        lineage=lineage,
-        versions={"charlstm": "0.1.0", "torch": "2.13.0", "python": "3.11"},
-    )  # fmt: skip
+    corpus = {"name": text, "sources": [f"/texts/{text}"], "options": TextOptions().to_dict(), "fingerprint": "0" * 64}
+    settings = settings or Settings(hidden_size=256, epochs=5)
+    versions = {"charlstm": "0.1.0", "torch": "2.13.0", "python": "3.11"}
+    spec = RunSpec(corpus=corpus, settings=settings, preset=preset, lineage=lineage, versions=versions)
     recorded = Recorded(create_run(spec, name=name, folder=folder), state, planned, overfits, sample)
     if read is not None:
         recorded.read = {"read_share": read[0], "read_by": read[1]}

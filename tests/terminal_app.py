@@ -47,14 +47,9 @@ class Terminal:
         self.raw = b""
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
-        self.child = pexpect.spawn(
-            "/usr/bin/env",
-            [*(command or [installed]), *arguments],  # pexpect splits a program alone at its spaces
-            cwd=str(folder),
-            env=environment,
-            dimensions=(ROWS, COLUMNS),
-            timeout=TIMEOUT,
-        )
+        words = [*(command or [installed]), *arguments]  # pexpect splits a program alone at its spaces
+        size = (ROWS, COLUMNS)
+        self.child = pexpect.spawn("/usr/bin/env", words, TIMEOUT, cwd=str(folder), env=environment, dimensions=size)
 
     def read(self) -> bool:
         """Draw what came; False at the end of the program."""

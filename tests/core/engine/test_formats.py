@@ -1,6 +1,5 @@
 """Checkpoints of the reference script: import, export, and files that are refused without running their code; ONNX."""
 
-import io
 import json
 import os
 import pickle
@@ -16,7 +15,6 @@ import torch
 from safetensors import numpy as safetensors
 from torch import Tensor, nn
 
-from charlstm import user_files
 from charlstm.engine.onnx_format import onnx_writer
 from charlstm.engine.script_format import checkpoint_writer, import_checkpoint
 from charlstm.errors import ModelError
@@ -26,6 +24,7 @@ from charlstm.model.file import Model, load_model, save_model
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.user_files import save
+from made_documents import zipped
 from recorded_run import tiny_model
 
 pytestmark = pytest.mark.numeric
@@ -42,6 +41,7 @@ class CharRNN(nn.Module):
         self.head = head
         self.add_module(head, nn.Linear(n_hidden, len(tokens)))
 
+    @torch.no_grad()
     def forward(self, ids: list[int]) -> Tensor:
         """Probabilities (T, V) of the character after each of ``ids``, from a state of zeros."""
         one_hot = nn.functional.one_hot(torch.tensor(ids)[None], self.lstm.input_size).float()
@@ -89,8 +89,7 @@ def test_import_gives_probabilities(tmp_path: Path, legacy: bool, n_hidden: int,
     model = imported(tmp_path, legacy=legacy, state_dict=state)
     assert (model.config.vocab_size, model.config.hidden_size, model.config.num_layers) == (7, n_hidden, n_layers)
     assert model.vocabulary.symbols == TOKENS  # in the order found, not sorted
-    with torch.no_grad():
-        assert np.allclose(model_probabilities(model, IDS), net(IDS).numpy(), atol=1e-6)
+    assert np.allclose(model_probabilities(model, IDS), net(IDS).numpy(), atol=1e-6)
     save_model(tmp_path / "x.safetensors", model)
     again = load_model(tmp_path / "x.safetensors")
     assert again.vocabulary == model.vocabulary
@@ -114,9 +113,8 @@ def test_import_reads_a_checkpoint_from_a_gpu(tmp_path: Path, legacy: bool, monk
 
 def test_import_reads_tensors_that_share_one_storage(tmp_path: Path) -> None:
     state = network().state_dict()
-    parts = torch.cat([tensor.reshape(-1) for tensor in state.values()]).split(
-        [each.numel() for each in state.values()]
-    )
+    sizes = [tensor.numel() for tensor in state.values()]
+    parts = torch.cat([tensor.reshape(-1) for tensor in state.values()]).split(sizes)
     shared = {name: part.view(state[name].shape) for name, part in zip(state, parts, strict=True)}
     model = imported(tmp_path, state_dict=shared)
     with zipfile.ZipFile(tmp_path / "x.net") as archive:
@@ -154,8 +152,7 @@ def test_export_can_be_loaded_by_the_script(tmp_path: Path, n_hidden: int, n_lay
     net = CharRNN(found["tokens"], n_hidden=found["n_hidden"], n_layers=found["n_layers"])
     net.load_state_dict(found["state_dict"])
     assert found["tokens"] == TOKENS
-    with torch.no_grad():
-        assert np.allclose(net(IDS).numpy(), model_probabilities(model, IDS), atol=1e-6)
+    assert np.allclose(net(IDS).numpy(), model_probabilities(model, IDS), atol=1e-6)
 
 
 def test_import_gives_back_what_an_exported_model_has_read_and_how(tmp_path: Path) -> None:
@@ -180,14 +177,6 @@ def refusal(path: Path) -> str:
     sentence = str(caught.value)
     assert "\n" not in sentence
     return sentence
-
-
-def zipped(name: str, content: bytes) -> bytes:
-    """A zip archive with one member."""
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        archive.writestr(name, content)
-    return target.getvalue()
 
 
 HEAD = {"fc.weight": torch.ones(7, 12), "fc.bias": torch.ones(7)}
@@ -235,7 +224,7 @@ def test_import_refuses_other_objects_than_the_dictionary(tmp_path: Path) -> Non
         (b"", "is not a PyTorch checkpoint"),
         (pickle.dumps({"tokens": TOKENS}, protocol=2), "is not a PyTorch checkpoint"),
         (safetensors.save({"a": np.zeros(1)}), "of another program"),
-        (zipped("word/document.xml", b"<w/>"), "a zip archive but not a PyTorch checkpoint"),
+        (zipped({"word/document.xml": b"<w/>"}), "a zip archive but not a PyTorch checkpoint"),
     ],
     ids=["empty", "pickle", "safetensors", "document"],
 )
@@ -269,17 +258,15 @@ def test_import_refuses_files_that_would_fill_the_memory(tmp_path: Path) -> None
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry))
     assert "damaged" in refusal(path)
-    state = {
-        "lstm.weight_ih_l0": torch.ones(1).expand(4 * 60_000, 7),
-        "lstm.weight_hh_l0": torch.ones(1).expand(4 * 60_000, 60_000),
-        "fc.weight": torch.ones(1).expand(7, 60_000),
-    }
+    shapes = {"lstm.weight_ih_l0": (4 * 60_000, 7), "lstm.weight_hh_l0": (4 * 60_000, 60_000), "fc.weight": (7, 60_000)}
+    state = {name: torch.ones(1).expand(shape) for name, shape in shapes.items()}
     assert "claims" in refusal(saved(path, checkpoint(state_dict=state)))
     many = tuple(map(chr, range(0x10000, 0x10000 + 100_000)))
     assert "far more than" in refusal(saved(path, checkpoint(tokens=many)))
     # torch would make two gigabytes of these 33 bytes
     size = (2**31 - 1).to_bytes(4, "little")
-    path.write_bytes(zipped("x/data.pkl", b"\x80\x02cbuiltins\nbytearray\nJ" + size + b"\x85R."))
+    hostile = b"\x80\x02cbuiltins\nbytearray\nJ" + size + b"\x85R."
+    path.write_bytes(zipped({"x/data.pkl": hostile}, zipfile.ZIP_STORED))
     assert "builtins.bytearray" in refusal(path)
 
 
@@ -309,7 +296,7 @@ def test_onnx_graph_gives_the_probabilities_of_the_model(tmp_path: Path, hidden_
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     model = tiny_model(symbols=SYMBOLS, hidden_size=hidden_size, num_layers=num_layers)
-    user_files.save(tmp_path / "x.onnx", onnx_writer(model))
+    save(tmp_path / "x.onnx", onnx_writer(model))
     graph = runtime.InferenceSession(tmp_path / "x.onnx", providers=["CPUExecutionProvider"])
     assert json.loads(graph.get_modelmeta().custom_metadata_map["symbols"]) == list(SYMBOLS)
 

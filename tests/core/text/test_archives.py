@@ -1,7 +1,6 @@
 """Compressed texts and zip archives, and their limits."""
 
 import gzip
-import io
 import lzma
 import zipfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from charlstm.text import archives
 from charlstm.text.corpus import open_corpus, preview
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.text.sources import BLOCK
-from made_documents import as_text, made_book, write_epub, write_html, write_zip
+from made_documents import as_text, made_book, write_epub, write_html, write_zip, zipped
 from wrapped_prose import prose
 
 TEXT = prose(400)
@@ -67,14 +66,6 @@ def test_a_large_compressed_text_is_read_in_blocks(tmp_path: Path) -> None:
     corpus = open_corpus(tmp_path / "text.gz")
     assert corpus.chars == len(chars)
     assert corpus.text(-10) == chars[-10:]
-
-
-def zipped(files: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", how) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return file.getvalue()
 
 
 LETTERS = b"a" * 600_000

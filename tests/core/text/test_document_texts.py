@@ -12,18 +12,7 @@ from charlstm.errors import TextError
 from charlstm.text import documents
 from charlstm.text.corpus import Corpus, open_corpus, preview
 from charlstm.text.reading import USUAL, TextOptions
-from made_documents import (
-    CONTAINER,
-    NOTE,
-    as_text,
-    made_book,
-    page,
-    write_docx,
-    write_epub,
-    write_html,
-    write_odt,
-    write_zip,
-)  # fmt: skip
+from made_documents import CONTAINER, NOTE, as_text, made_book, write_docx, write_epub, write_html, write_odt, write_zip
 
 BOOK = made_book()
 NOTES = sum(text.count(NOTE) for _, text in BOOK)
@@ -106,17 +95,15 @@ def write_pages(path: Path, *pages: str | bytes) -> Path:
     return write_zip(path, {"META-INF/container.xml": CONTAINER, "in/book.opf": package, **files})
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
+def test_pages_of_an_epub_are_read_in_the_encoding_of_their_bytes_or_their_name(tmp_path: Path) -> None:
+    pages = (
         b'<?xml version="1.0" encoding="iso-8859-2"?><html><p>\xb1\xe6\xea<br>x</html>',
         b'<html><meta charset="iso-8859-2"><p>\xb1\xe6\xea<br>x',
         '<?xml version="1.0" encoding="utf-16"?><html><p>ąćę<br>x</html>'.encode("utf-16"),
         '<?xml version="1.0" encoding="utf-16"?><html><p>ąćę&nbsp;<br>x</html>'.encode("utf-16-le"),
-    ],
-)
-def test_page_of_an_epub_is_read_in_the_encoding_of_its_bytes_or_its_name(tmp_path: Path, content: bytes) -> None:
-    assert open_corpus(write_pages(tmp_path / "a.epub", content)).text().replace("\xa0", "") == "ąćę\nx\n"
+    )
+    for each in pages:
+        assert open_corpus(write_pages(tmp_path / "a.epub", each)).text().replace("\xa0", "") == "ąćę\nx\n"
 
 
 def test_invalid_bytes_of_a_page_are_counted(tmp_path: Path) -> None:
@@ -136,6 +123,7 @@ def test_html_is_recognised_by_its_content_and_a_text_about_html_is_none(tmp_pat
     assert html(tmp_path, "About <html>\n", name="about.txt").text() == "About <html>\n"
 
 
+DAMAGED, MANY = "is damaged or incomplete", " ".join(f"a{n}='<'" for n in range(100_000))
 LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha">' + "".join(
     f'<!ENTITY {chr(98 + at)} "{f"&{chr(97 + at)};" * 10}">' for at in range(9)
 )
@@ -143,28 +131,18 @@ LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha">' + "".join(
 
 ENCRYPTED = '<encryption><EncryptedData><CipherReference URI="in/c0%20a.xhtml"/></EncryptedData></encryption>'
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "cut.epub": (
-        lambda path: path.write_bytes(write_epub(path, BOOK).read_bytes()[:-400]), "is damaged or incomplete"
-    ),
-    "no-xml.docx": (lambda path: write_zip(path, {"word/document.xml": "<w:p>"}), "is damaged or incomplete"),
-    "no-page.epub": (
-        lambda path: write_zip(path, {"META-INF/container.xml": "<rootfile full-path='a.opf'/>"}),
-        "is damaged or incomplete",
-    ),
-    "laughs.docx": (
-        lambda path: write_zip(path, {"word/document.xml": f"{LAUGHS}]><x>&j;</x>"}), "declares entities"
-    ),
+    "cut.epub": (lambda path: path.write_bytes(write_epub(path, BOOK).read_bytes()[:-400]), DAMAGED),
+    "no-xml.docx": (lambda path: write_zip(path, {"word/document.xml": "<w:p>"}), DAMAGED),
+    "no-page.epub": (lambda path: write_zip(path, {"META-INF/container.xml": "<rootfile full-path='a'/>"}), DAMAGED),
+    "laughs.docx": (lambda path: write_zip(path, {"word/document.xml": f"{LAUGHS}]><x>&j;</x>"}), "declares entities"),
     "laughs.html": (lambda path: path.write_text(f"{LAUGHS}]><html>&j;</html>"), "declares entities"),
     "drm.epub": (lambda path: write_epub(path, BOOK, **{"META-INF/encryption.xml": ENCRYPTED}), "is encrypted"),
     "secret.odt": (lambda path: write_odt(path, BOOK, "<encryption-data/>"), "is encrypted"),
     "sheet.xlsx": (lambda path: write_zip(path, {"[Content_Types].xml": "", "xl/w.xml": ""}), "is a spreadsheet"),
-    "comic.html": (lambda path: path.write_text(page([("p", "\x02")])), "has nothing but images"),
+    "comic.html": (lambda path: write_html(path, [("p", "\x02")]), "has nothing but images"),
     "deep.html": (lambda path: path.write_text("<html>" + "<div>" * 9000 + "deep"), ".*thousands deep"),
-    "many.html": (
-        lambda path: path.write_text("<html><p " + " ".join(f"a{n}='<'" for n in range(100_000)) + ">x"),
-        "has an element of 100,000 attributes",
-    ),
-}  # fmt: skip
+    "many.html": (lambda path: path.write_text(f"<html><p {MANY}>x"), "has an element of 100,000 attributes"),
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -196,6 +174,8 @@ def write_body(path: Path, body: str) -> Path:
 
 
 DEEP, BLANKS = "a/" * 30_000, "<s c='200'/>" * 100_000
+STYLES = f"<styles>{'<style>' * 240}{'<a/>' * 100_000}{'</style>' * 240}</styles>"
+ITEMS = "".join(f"<item id='{n}' href='a'/>" for n in range(60_000))
 SLOW: dict[str, Callable[[Path], Path]] = {  # each took a minute or more
     "attributes.html": lambda path: write_body(path, "<p " + "".join(f" a{n}='1'" for n in range(100_000)) + ">x</p>"),
     "links.html": lambda path: write_body(path, "<a href='#'><b>" * 1000 + "<i></i>" * 60_000 + "x"),
@@ -203,18 +183,10 @@ SLOW: dict[str, Callable[[Path], Path]] = {  # each took a minute or more
         path, {"content.xml": f"<a><body><p>x{BLANKS}x</p></body></a>", "META-INF/manifest.xml": "<a/>"}
     ),
     "styles.docx": lambda path: write_zip(
-        path,
-        {
-            "word/document.xml": "<document><p><t>x</t></p></document>",
-            "word/styles.xml": f"<styles>{'<style>' * 240}{'<a/>' * 100_000}{'</style>' * 240}</styles>",
-        },
+        path, {"word/document.xml": "<document><p><t>x</t></p></document>", "word/styles.xml": STYLES}
     ),
     "names.epub": lambda path: write_zip(
-        path,
-        {
-            "META-INF/container.xml": f"<rootfile full-path='{DEEP}b'/>",
-            f"{DEEP}b": "<package>" + "".join(f"<item id='{n}' href='a'/>" for n in range(60_000)) + "</package>",
-        },
+        path, {"META-INF/container.xml": f"<rootfile full-path='{DEEP}b'/>", f"{DEEP}b": f"<package>{ITEMS}</package>"}
     ),
 }
 
