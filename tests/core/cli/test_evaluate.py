@@ -77,6 +77,7 @@ def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pyte
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     out, err = cli("score", "fox", "-", "--top", "3")
     assert out.count(" bits  line ") == 3
+    assert ": means of " in out
     assert "\x1b" not in out
     assert "Ω" in err
     assert "count in no mean" in err

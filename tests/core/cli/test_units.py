@@ -27,7 +27,8 @@ def test_generate_writes_whole_units_one_a_line(cli: Cli) -> None:
     texts = cli.json(*ask)["texts"]
     assert len(texts) == 30
     assert not any("\n" in text for text in texts)
-    assert cli(*ask)[0].splitlines() == texts
+    assert cli(*ask) == ("".join(f"{text}\n" for text in texts), "")
+    assert "Only 1 of 30 were found" in cli(*ask, "--unique", "--temperature", "0")[1]
     new = cli.json(*ask, "--new", "--unique")["texts"]
     assert len(set(new)) == len(new)
     assert not set(new) & set(NAMES)
