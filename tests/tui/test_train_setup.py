@@ -79,9 +79,9 @@ def text(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def setup_for(folder: Path, text: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
-    """The app on Train with this text."""
-    async with driven(folder, size) as app:
+async def setup_for(text: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
+    """The app on Train with this text; the folder of runs is that of the text."""
+    async with driven(text.parent, size) as app:
         await take(app, text)
         yield app
 
@@ -97,14 +97,12 @@ def pane_of(app: Driven) -> setup_pane.SetupPane:
     return app.screen.query_one(setup_pane.SetupPane)
 
 
-async def test_arrows_and_clicks_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
-    tmp_path: Path, text: Path, answers: Answers
-) -> None:
+async def test_arrows_and_clicks_choose_a_preset_and_a_key_goes_back_to_it(text: Path, answers: Answers) -> None:
     async def click(words: str) -> None:
         row = next(number for number, line in enumerate(app.text().splitlines()) if words in line)
         await app.pilot.click(offset=(8, row))
 
-    async with setup_for(tmp_path, text) as app:
+    async with setup_for(text) as app:
         await app.shows("▸ quick", "23,456")
         assert answers == [("presets", str(text), *NICE)]
         for key, name in (("right", "standard"), ("down", "best"), ("left", "standard"), ("up", "quick")):
@@ -129,10 +127,8 @@ async def open_settings(app: Driven) -> SettingsDialog:
     return app.screen
 
 
-async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
-    tmp_path: Path, text: Path, answers: Answers
-) -> None:
-    async with setup_for(tmp_path, text, (100, 30)) as app:
+async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(text: Path, answers: Answers) -> None:
+    async with setup_for(text, (100, 30)) as app:
         form = await open_settings(app)
         assert tuple(form.values) == setting_names()
         await app.press(*"num_lay", "enter", *"many", "enter")
@@ -151,8 +147,8 @@ async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
         await app.until(lambda: answers[-1] == asked)
 
 
-async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text) as app:
+async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks(text: Path) -> None:
+    async with setup_for(text) as app:
         form = await open_settings(app)
         rows = form.query_one(RowList)
         await app.press(*"val_x", shows="No setting has “val_x” in its name")
@@ -177,11 +173,11 @@ async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks(tmp_p
             assert pane_of(app).state.choices.changes == changes
 
 
-async def test_weights_may_start_from_a_run_that_is_chosen_or_typed(tmp_path: Path, text: Path) -> None:
+async def test_weights_may_start_from_a_run_that_is_chosen_or_typed(text: Path) -> None:
     """It was "from model.safetensors", and a name was looked for in the usual folder of runs alone."""
-    run = record(tmp_path, "finished", name="older").run
+    run = record(text.parent, "finished", name="older").run
     assert setup_pane.model_name(run.model_path) == "older"
-    async with setup_for(tmp_path, text) as app:
+    async with setup_for(text) as app:
         await app.shows("weights", "random", "23,456")
         await app.press("f", shows="a model file: type its path")
         await app.press("p", shows="A .safetensors file, or the name or folder of a run.")
@@ -196,13 +192,12 @@ async def test_weights_may_start_from_a_run_that_is_chosen_or_typed(tmp_path: Pa
         assert pane_of(app).state.choices.start_from.path == run.model_path
 
 
-async def test_one_key_starts_from_nothing_and_back_from_the_model_in_the_box(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, answers: Answers
-) -> None:
+async def test_0_changes_where_weights_start(text: Path, monkeypatch: pytest.MonkeyPatch, answers: Answers) -> None:
+    """From nothing, and back from the model in the box."""
     config = ModelConfig(90, 512, 2)
     box = StartModel("demo", Path("demo.safetensors"), config, loss=1.3, pairs=2.4, read=0.0, symbols=95)
     monkeypatch.setattr(setup_pane, "find_start", lambda word, corpus, settings: box)
-    async with setup_for(tmp_path, text) as app:
+    async with setup_for(text) as app:
         await app.shows("of the model in the box", "~1.300 nats on passages of this text. 0 starts", "23,456")
         await app.press("0")
         await app.shows("0 starts from the model in the box", "1 change", "from nothing", "weights      random")
@@ -210,13 +205,11 @@ async def test_one_key_starts_from_nothing_and_back_from_the_model_in_the_box(
         await app.press("0", shows="of the model in the box")
 
 
-async def test_a_dialog_stands_while_a_model_is_read_and_keys_wait_for_it(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, refused: list[NewRun]
-) -> None:
-    """Enter began the run with random weights, and the pane said nothing of it."""
+async def test_keys_wait_for_a_model(text: Path, monkeypatch: pytest.MonkeyPatch, refused: list[NewRun]) -> None:
+    """While it is read a dialog stands. Enter began the run with random weights, and the pane said nothing of it."""
     read = Held(monkeypatch, setup_pane, "try_start")
-    run = record(tmp_path, "finished", name="older").run
-    async with setup_for(tmp_path, text) as app:
+    run = record(text.parent, "finished", name="older").run
+    async with setup_for(text) as app:
         await app.shows("weights", "random", "23,456")
         for last in ("escape", "enter"):
             await app.press("f", "1", shows="Reading older …")
@@ -226,9 +219,7 @@ async def test_a_dialog_stands_while_a_model_is_read_and_keys_wait_for_it(
         assert [new.model_from for new in refused] == [run.model_path]
 
 
-async def test_enter_before_the_text_is_read_starts_when_it_is(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_enter_before_the_text_is_read_starts_when_it_is(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Someone who knows what they want presses Enter twice in a row."""
     read, read_text_facts = threading.Event(), setup_pane.read_text_facts
 
@@ -238,20 +229,19 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
         return read_text_facts(choice, check, tell)
 
     monkeypatch.setattr(setup_pane, "read_text_facts", slow)
-    monkeypatch.setattr(setup_pane, "start_run", lambda new, prepared: record(tmp_path, "starting", name="fresh").run)
-    async with setup_for(tmp_path, text) as app:
+    monkeypatch.setattr(setup_pane, "start_run", lambda *_: record(text.parent, "starting", name="fresh").run)
+    async with setup_for(text) as app:
         await app.shows("encoding … 34 %")
         await app.press("enter", shows="as soon as the text is read")
         read.set()
-        await app.until(lambda: app.app.run_path == tmp_path / "fresh")
+        await app.until(lambda: app.app.run_path == text.parent / "fresh")
 
 
-async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next_which_may_be_started_again(
-    tmp_path: Path, text: Path, refused: list[NewRun]
-) -> None:
-    other = tmp_path / "other.txt"
+async def test_settings_changed_for_a_text_are_not_those_of_the_next(text: Path, refused: list[NewRun]) -> None:
+    """Which may be started again after a refusal."""
+    other = text.with_name("other.txt")
     other.write_text(SENTENCES)
-    async with setup_for(tmp_path, text) as app:
+    async with setup_for(text) as app:
         await app.shows("▸ quick", "23,456")
         pane_of(app).choose(RunChoices(preset="standard", changes={"max_steps": 300}))
         await app.shows("▸ standard *", "* ends", "300 steps", "1 change")
@@ -266,11 +256,9 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next_wh
         await app.shows("▸ standard *", "300 steps", "1 change")
 
 
-async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
-    tmp_path: Path, text: Path, answers: Answers
-) -> None:
+async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(text: Path, answers: Answers) -> None:
     answers.slowdown = 2.1
-    async with setup_for(tmp_path, text, (100, 30)) as app:
+    async with setup_for(text, (100, 30)) as app:
         await app.shows("The processor has other work too", "~23,456")
         await app.press("m", shows=("* ends", "after 2:00", "1 change"))
         answers.slowdown, before = 1.0, len(answers)
@@ -280,12 +268,10 @@ async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
         await app.lacks("The processor has other work")
 
 
-async def test_a_measurement_of_what_is_no_longer_chosen_is_not_waited_for(
-    tmp_path: Path, text: Path, answers: Answers
-) -> None:
+async def test_a_measurement_of_what_is_no_longer_chosen_is_not_waited_for(text: Path, answers: Answers) -> None:
     """The next one waited for it, up to ten seconds."""
     answers.never = lambda *argv: argv[-2:] != ("--from", "none")
-    async with setup_for(tmp_path, text) as app:
+    async with setup_for(text) as app:
         await app.until(lambda: bool(answers))
         pane_of(app).choose(RunChoices("best"))  # whose figures are on their way
         await app.pilot.pause()
@@ -294,9 +280,8 @@ async def test_a_measurement_of_what_is_no_longer_chosen_is_not_waited_for(
         await app.shows("23,456")
 
 
-async def test_text_is_read_again_after_an_unexpected_error_or_a_change(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, unexpected_errors: Any
-) -> None:
+@pytest.mark.usefixtures("unexpected_errors")
+async def test_text_is_read_again_after_an_error_or_a_change(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train stayed at "reading …", and Enter waited for ever. A run on a new text had the settings for the old one."""
     read = setup_pane.read_text_facts
 
@@ -306,9 +291,9 @@ async def test_text_is_read_again_after_an_unexpected_error_or_a_change(
 
     monkeypatch.setattr(setup_pane, "read_text_facts", fail)
     text.write_text(SENTENCES[:2000])
-    async with setup_for(tmp_path, text, (100, 30)) as app:
+    async with setup_for(text, (100, 30)) as app:
         await app.shows("✗ Reading the text failed: MemoryError: too large")
-        await take(app, tmp_path / "missing[red].txt")
+        await take(app, text.with_name("missing[red].txt"))
         await app.shows("✗ There is no file", "missing[red].txt")
         await app.press("enter")
         await app.pilot.pause()
@@ -320,19 +305,17 @@ async def test_text_is_read_again_after_an_unexpected_error_or_a_change(
         await app.shows("1,080,000 characters", "2×256")
 
 
-async def test_nothing_is_measured_while_a_run_is_shown(
-    tmp_path: Path, text: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_is_measured_beside_a_run(text: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would slow the run down, which measures its own speed first. The costs are measured when the settings are
     shown again."""
     answers.never = lambda *argv: len(answers) == 1
     with ExitStack() as runs:
 
         def start_run(new: NewRun, prepared: None) -> Any:
-            return runs.enter_context(record(tmp_path, "running", name="fresh")).run
+            return runs.enter_context(record(text.parent, "running", name="fresh")).run
 
         monkeypatch.setattr(setup_pane, "start_run", start_run)
-        async with setup_for(tmp_path, text, (100, 30)) as app:
+        async with setup_for(text, (100, 30)) as app:
             await app.until(lambda: answers)
             await app.press("enter", shows="Still learning")
             await app.press("r", shows="The rate now is")
@@ -341,12 +324,11 @@ async def test_nothing_is_measured_while_a_run_is_shown(
             await app.press("full_stop", shows="fresh is training", until=lambda: len(answers) == 2)
 
 
-async def test_a_second_run_beside_a_live_one_asks_first_and_not_while_another_mode_is_shown(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, refused: list[NewRun]
-) -> None:
+async def test_a_second_run_asks_first(text: Path, monkeypatch: pytest.MonkeyPatch, refused: list[NewRun]) -> None:
+    """Beside a live one, and not while another mode is shown."""
     read = Held(monkeypatch, setup_pane, "read_text_facts")
-    with record(tmp_path, "running", name="first") as recorded:
-        async with setup_for(tmp_path, text, (100, 30)) as app:
+    with record(text.parent, "running", name="first") as recorded:
+        async with setup_for(text, (100, 30)) as app:
             await app.press("enter", shows="Starting as soon as the text is read")
             pane = pane_of(app)
             await app.press("4", mode="runs")
