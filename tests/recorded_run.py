@@ -300,6 +300,14 @@ def validated(step: int, loss: float, *, best: bool = True, whole: bool = False)
     return Validated(step=step, time=float(step), loss=loss, chars=9, best=best, whole=whole, train_seconds=step * 0.5)
 
 
+def log_events(path: Path, *logged: Event) -> None:
+    """Append these events to the log in ``path``."""
+    log = EventLog(path)
+    for event in logged:
+        log.append(event)
+    log.close()
+
+
 def with_settings(run: RunFolder, **changes: Any) -> None:
     """Rewrite the run's ``run.json`` with some settings changed, for tests that compare runs."""
     spec = run.spec()

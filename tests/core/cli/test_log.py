@@ -12,12 +12,12 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from charlstm.cli.main import run as run_command
 from charlstm.fields import plain
 from charlstm.runs.folder import RunFolder, runs_dir
-from charlstm.runs.log import EventLog, lasting_events, read_events
+from charlstm.runs.log import lasting_events, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.tensorboard_format import FILE_NAME
 from charlstm.training.events import Resumed, Sampled, Stepped, Validated
 from command_line import Cli
-from recorded_run import record, started, stepped, validated
+from recorded_run import log_events, record, started, stepped, validated
 
 
 @pytest.fixture
@@ -28,10 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 
 def resume(run: RunFolder, step: int) -> None:
     """Add what a worker logs that goes back to ``step``, and the two steps after it."""
-    log = EventLog(run.events_path)
-    for event in (Resumed(step=step), stepped(step + 1, 0.1 + 0.2), stepped(step + 2, float("nan"))):
-        log.append(event)
-    log.close()
+    log_events(run.events_path, Resumed(step=step), stepped(step + 1, 0.1 + 0.2), stepped(step + 2, float("nan")))
 
 
 def accumulated(tmp_path: Path) -> EventAccumulator:

@@ -128,7 +128,7 @@ def test_find_run_by_name_by_folder_and_from_elsewhere(tmp_path: Path, monkeypat
         ("ther", "a", f"did you mean {re.escape(str(there.path))}"),
         ("nothing", "a", "the runs there are here$"),  # and not those elsewhere
         ("nothing", "empty", "no other in .*: train one"),
-        *((no_run, "a", "") for no_run in ("", ".", "..", "../a", "a")),
+        *((no_run, "a", None) for no_run in ("", ".", "..", "../a", "a")),
     ):
         with pytest.raises(RunError, match=says):
             find_run(name, place)

@@ -36,10 +36,9 @@ def begun(
     its ``max_minutes``."""
     asked = Settings(**settings)
     run = record(folder, state, name="mine", steps=200, planned=planned, settings=asked).run
-    progress = Progress(step=200, work_seconds=60.0, ended=ended)
     kept = {
         "plan": plain(make_plan(steps_per_epoch=100)),
-        "progress": plain(progress),
+        "progress": plain(Progress(step=200, work_seconds=60.0, ended=ended)),
         "asked": asked.to_dict(),
         "settings": (asked.with_changes(max_minutes=raised_to) if raised_to else asked).to_dict(),
         "schedule": {"amendments": []},
@@ -136,8 +135,7 @@ def test_minutes_more_are_minutes_of_the_clock_for_every_run_that_has_ended(tmp_
     """Without a checkpoint, by the figures of the status: 1,000 steps took 50 s, 400 took 20 s."""
     timed = Settings(hidden_size=256, max_minutes=1.0)
     assert minutes_more(record(tmp_path, "finished", name="timed", settings=timed).run, 2) == {"max_minutes": 2.83}
-    stopped = record(tmp_path, "stopped", name="steps").run
-    assert minutes_more(stopped, 1) == {"epochs": None, "max_minutes": 1.33}
+    assert minutes_more(record(tmp_path, "stopped", name="steps").run, 1) == {"epochs": None, "max_minutes": 1.33}
     with record(tmp_path, "starting", name="new") as new, pytest.raises(RunError, match="has taken no step yet"):
         minutes_more(new.run, 1)
 

@@ -17,7 +17,7 @@ from charlstm.runs.series import RunSeries, smooth
 from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled, Warned, to_line
 from faulty_disk import FaultyDisk, use_disk
 from random_examples import examples
-from recorded_run import started, stepped, validated
+from recorded_run import log_events, started, stepped, validated
 
 
 def warning(step: int) -> Event:
@@ -26,10 +26,7 @@ def warning(step: int) -> Event:
 
 def test_events_are_read_as_written_each_once_however_they_arrive(tmp_path: Path) -> None:
     events = [warning(1), Sampled(step=2, time=2.0, prime="a", text="\x00\n\x1b[2J\ud800\u2028"), warning(3)]
-    log = EventLog(tmp_path / "events.jsonl")
-    for event in events:
-        log.append(event)
-    log.close()
+    log_events(tmp_path / "events.jsonl", *events)
     assert list(read_events(tmp_path / "events.jsonl")) == events
     tail, seen = EventTail(tmp_path / "slow.jsonl"), []
     with (tmp_path / "slow.jsonl").open("wb", buffering=0) as file:
@@ -44,9 +41,7 @@ def test_event_log_removes_an_incomplete_line_and_readers_skip_other_lines(tmp_p
     path.write_bytes(to_line(warning(1)).encode() + b'\n{"event":"step"}\n\nnonsense\n' + long + b'\n{"event":"warn')
     tail = EventTail(path)
     assert [event.step for event in tail.read()] == [1]
-    log = EventLog(path)
-    log.append(warning(2))
-    log.close()
+    log_events(path, warning(2))
     assert [event.step for event in tail.read()] == [2]
 
 
@@ -144,8 +139,7 @@ def test_resume_removes_the_end() -> None:
     assert not series.best_whole
     series.feed([validated(20, 2.5, whole=True), warned, end])
     assert (series.finished, series.best_val, series.best_whole, series.seconds_left()) == (end, 2.0, True, None)
-    assert series.best_point() == (20.0, 2.0)  # not the loss of the slices
-    assert series.warnings == [warned]
+    assert (series.best_point(), series.warnings) == ((20.0, 2.0), [warned])  # not the loss of the slices
     series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
     assert (series.finished, series.planned_steps, series.step, series.best_whole) == (None, 200, 20, False)
     assert (len(series.inexact), series.warnings) == (1, [])
@@ -168,8 +162,7 @@ def test_values_that_are_not_finite_are_gaps() -> None:
     series = RunSeries.of([started(), stepped(1, 2.0), stepped(2, math.nan), broken, stepped(4, 1.0)])
     assert np.isnan(series.points("train").y).tolist() == [False, True, False, False]
     assert np.isnan(series.points("lr").y).tolist() == [False, False, True, False]
-    seconds = series.points("train", "seconds").x
-    assert (np.diff(seconds) >= 0).all()
+    assert (np.diff(series.points("train", "seconds").x) >= 0).all()
 
 
 def test_seconds_left_follows_the_recent_speed_without_pauses_whatever_the_clock_is_set_to() -> None:
@@ -177,10 +170,8 @@ def test_seconds_left_follows_the_recent_speed_without_pauses_whatever_the_clock
     assert series.seconds_left() == pytest.approx(50)
     series.feed([Paused(step=50, time=50.0), Resumed(step=50, time=5000.0)])
     series.feed([stepped(51, time=5002.0, worked=52.0), stepped(52, time=5004.0, worked=54.0)])
-    assert series.seconds_left() == pytest.approx(48 * 2)
-    assert series.progress() == pytest.approx(0.52)
-    assert RunSeries().seconds_left() is None
-    assert RunSeries().progress() is None
+    assert (series.seconds_left(), series.progress()) == pytest.approx((48 * 2, 0.52))
+    assert (RunSeries().seconds_left(), RunSeries().progress()) == (None, None)
 
 
 def test_seconds_left_is_at_most_what_the_time_limit_leaves() -> None:
@@ -210,11 +201,8 @@ def test_progress_and_time_left_include_the_final_validation() -> None:
     """ "100 %, left 0:00" was shown for the 34 s that a final validation took."""
     # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
     series = RunSeries.of([started(train_chars=1000, steps_per_epoch=10, val_chars=600), stepped(50), stepped(100)])
-    assert series.progress() == pytest.approx(100 / 105)
-    assert series.seconds_left() == pytest.approx(5)
-    assert series.progress(0.4) == pytest.approx(102 / 105)
-    end = Finished(step=100, reason="done", loss=1.0, best_step=100, train_seconds=50.0, work_seconds=107.0)
-    series.feed([end])
+    assert (series.progress(), series.seconds_left(), series.progress(0.4)) == pytest.approx((100 / 105, 5, 102 / 105))
+    series.feed([Finished(step=100, reason="done", loss=1.0, best_step=100, train_seconds=50.0, work_seconds=107.0)])
     assert (series.progress(), series.seconds_left(), series.work_seconds) == (1.0, None, 107.0)
     # of a run of 100 steps that ends by the clock ten may be spent on it: where it would take eleven, eight are
     timed = started(train_chars=1000, steps_per_epoch=10, val_chars=1320, limit="max_minutes")

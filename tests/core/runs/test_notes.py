@@ -19,8 +19,12 @@ from queued_runs import waiting
 from recorded_run import record
 
 
-def test_notes_stay_with_a_renamed_run_and_go_with_a_deleted_one(tmp_path: Path) -> None:
-    run = record(tmp_path, "finished", name="one", steps=50).run
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return record(tmp_path, name="one", steps=5).run
+
+
+def test_notes_stay_with_a_renamed_run_and_go_with_a_deleted_one(run: RunFolder) -> None:
     assert read_notes(run) == Notes()
     change_notes(run, lambda now: Notes(("good", "paper", "good"), "less dropout"))
     run = rename_run(run, "two")
@@ -28,15 +32,14 @@ def test_notes_stay_with_a_renamed_run_and_go_with_a_deleted_one(tmp_path: Path)
     assert delete_run(run) == []
 
 
-def test_tags_are_words(tmp_path: Path) -> None:
+def test_tags_are_words() -> None:
     assert parse_tags(" #good, paper\tgood,, #  ") == ("good", "paper")
 
 
 @pytest.mark.parametrize(
     "content", [b"{", b"[]", b'{"format": 1, "tags": 3}', b'{"format": 1, "note": []}', b'{"tags": []}', b"[" * 100_000]
 )
-def test_a_damaged_file_is_said_and_never_replaced(tmp_path: Path, content: bytes) -> None:
-    run = record(tmp_path, "finished", name="one", steps=50).run
+def test_a_damaged_file_is_said_and_never_replaced(run: RunFolder, content: bytes) -> None:
     run.notes_path.write_bytes(content)
     with pytest.raises(RunError, match=r"notes of the run one are damaged"):
         change_notes(run, lambda now: Notes(now.tags, "new"))
@@ -68,10 +71,7 @@ FILES: dict[str, tuple[Callable[[Path, str], object], Callable[[Path], Iterable[
         lambda place: read_notes(RunFolder(place)).tags,
     ),
     "index of runs": (change_index, lambda place: [path.name for path in remembered_paths()]),
-    "queue": (
-        lambda place, name: queue.add_run(create_run(SPEC, name=name, folder=place)),
-        lambda place: waiting(),
-    ),
+    "queue": (lambda place, name: queue.add_run(create_run(SPEC, name=name, folder=place)), lambda place: waiting()),
 }
 """What makes one change, by a name that only it has, and the names in the file."""
 
@@ -103,15 +103,13 @@ def test_changing_takes_no_lock_on_a_file_system_without(tmp_path: Path, monkeyp
         pass
 
 
-def test_edited_tags_keep_what_others_changed_meanwhile(tmp_path: Path) -> None:
-    run = record(tmp_path, "finished", name="one", steps=5).run
+def test_edited_tags_keep_what_others_changed_meanwhile(run: RunFolder) -> None:
     change_notes(run, lambda now: Notes(("a", "b", "c"), "mine"))
     change_notes(run, lambda now: Notes(("b", "c", "new"), now.note))  # another process removes a and adds new
     assert edit_tags(run, ("a", "b", "c"), ("c", "a", "d")) == Notes(("c", "d", "new"), "mine")
 
 
-def test_notes_of_a_deleted_run_do_not_bring_its_folder_back(tmp_path: Path) -> None:
-    run = record(tmp_path, "finished", name="one", steps=5).run
+def test_notes_of_a_deleted_run_do_not_bring_its_folder_back(run: RunFolder) -> None:
     change_notes(run, lambda now: Notes(note="mine"))
     assert delete_run(run) == []
     with pytest.raises(RunError, match="cannot be written"):

@@ -75,11 +75,10 @@ def test_what_goes_wrong_is_one_sentence(run: RunFolder, tmp_path: Path, command
 
 def test_program_is_that_of_own_configuration(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch = ("touch", str(tmp_path / "got"))
-    entry = f"on_end = {written(touch)}\n"
     monkeypatch.chdir(run.path)
     for name in ("config.toml", "charlstm.toml", ".config/charlstm/config.toml"):
         (run.path / name).parent.mkdir(parents=True, exist_ok=True)
-        (run.path / name).write_text(entry)
+        (run.path / name).write_text(f"on_end = {written(touch)}\n")
     values = json.loads(run.spec_path.read_text())
     values["on_end"] = values["settings"]["on_end"] = touch
     run.spec_path.write_text(json.dumps(values))
@@ -99,8 +98,7 @@ def test_wrong_configuration_is_said_at_the_end(run: RunFolder, tmp_path: Path, 
 
 def test_words_for_the_end_of_a_run_of_a_minute() -> None:
     def words(seconds: float = 60.0, **values: object) -> str:
-        status = RunStatus(alive=False, work_seconds=seconds, **values)
-        return end_words("fox", status)
+        return end_words("fox", RunStatus(alive=False, work_seconds=seconds, **values))
 
     assert words(state="finished", loss=1.23456, best_whole=True) == "fox has finished: loss 1.235"
     assert words(state="finished", loss=1.23456) == "fox has finished: loss ~1.235"

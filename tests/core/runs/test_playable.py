@@ -9,7 +9,6 @@ import pytest
 
 from charlstm.model.file import save_model
 from charlstm.runs.folder import RunFolder, RunSpec, create_run
-from charlstm.runs.log import read_events
 from charlstm.runs.models import MOST_MODELS, models_of_run
 from charlstm.runs.playable import LEARNT, PlayableModel, is_untrained, pairs_loss, playable_at_end, playable_model
 from charlstm.runs.series import RunSeries
@@ -22,7 +21,7 @@ BEST = PlayableModel()
 
 
 def series_of(run: RunFolder) -> RunSeries:
-    return RunSeries.of(read_events(run.events_path))
+    return RunSeries.of(run.events())
 
 
 def found(recorded: Recorded, **status: object) -> PlayableModel | None:
@@ -58,8 +57,7 @@ def test_model_of_a_run_that_trains_is_playable_once_its_held_out_loss_has_falle
 
 def test_snapshot_before_the_first_good_validation_is_playable_by_its_training_loss(tmp_path: Path) -> None:
     with record(tmp_path, "running", steps=0) as recorded:
-        model = tiny_model(run=recorded.run.name, step=30)
-        save_model(recorded.run.snapshots_dir / "30.safetensors", model)
+        save_model(recorded.run.snapshots_dir / "30.safetensors", tiny_model(run=recorded.run.name, step=30))
         recorded.append(stepped(29, GOAL + 0.1))
         assert found(recorded) is None
         recorded.append(stepped(30, GOAL - 0.1), stepped(31, GOAL + 1.0))
@@ -88,8 +86,7 @@ def test_run_that_no_step_has_improved_is_not_playable_however_much_of_it_is_don
 
 def test_best_model_is_playable_when_its_final_validation_begins(tmp_path: Path) -> None:
     with without_snapshots(record(tmp_path, "running", steps=50)) as recorded:
-        assert found(recorded) is None
-        assert found(recorded, validated=0.1) == BEST
+        assert (found(recorded), found(recorded, validated=0.1)) == (None, BEST)
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,7 @@ def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
     with record(tmp_path / "other", state, name="other"):  # never in the queue, and in another folder
         why = f"other is {state}" if state in LIVE else "no run trains now"
         assert [row.why for row in queue.read_queue() if row.place] == [why, "one comes first", "two comes first"]
-        assert [(run.status().state, run.status().place) for run in runs] == [
-            ("queued", 1),
-            ("queued", 2),
-            ("queued", 3),
-        ]
+        assert [(run.status().state, run.status().place) for run in runs] == [("queued", place) for place in (1, 2, 3)]
         assert queue.start_next() == (None if state in LIVE else runs[0])
     assert launched == ([] if state in LIVE else ["one"])
 
@@ -141,8 +137,7 @@ def test_run_that_cannot_be_started_keeps_its_place_with_the_reason_and_the_next
     runs[0].spec_path.write_text("{")
     runs[1].pruned_path.touch()
 
-    assert queue.start_next() == runs[3]
-    assert names == ["four"]
+    assert (queue.start_next(), names) == (runs[3], ["four"])
     assert [each.path for each in queue_file.waiting_runs()] == [run.path for run in runs]
     _, *rows = queue.read_queue()
     assert [row.why.split(":")[0] for row in rows] == [
@@ -152,14 +147,12 @@ def test_run_that_cannot_be_started_keeps_its_place_with_the_reason_and_the_next
     ]
     assert "1st in the queue, but it could not be started: The run one cannot be read: it has" in rows[0].words
     assert runs[0].status().message == rows[0].words
-    assert queue_problem().startswith(
-        "one could not be started and keeps its place in the queue, as 2 other runs: The run one cannot be read"
-    )
+    says = "one could not be started and keeps its place in the queue, as 2 other runs: The run one cannot be read"
+    assert queue_problem().startswith(says)
 
     runs[0].spec_path.write_text(text)
     runs[3].heartbeat_path.unlink()  # its worker has ended
-    assert queue.start_next() == runs[0]
-    assert (names, runs[0].status().start_problem) == (["four", "one"], "")
+    assert (queue.start_next(), names, runs[0].status().start_problem) == (runs[0], ["four", "one"], "")
 
 
 def test_run_whose_worker_never_begins_comes_last(runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,15 +167,13 @@ def test_run_whose_worker_never_begins_comes_last(runs: list[RunFolder], monkeyp
     for _ in range(4):
         queue.start_next()
     assert names == ["one", "two", "three", "one"]
-    assert runs[0].status().message == (
-        "1st in the queue, but it could not be started: its worker ended before it began: ImportError: numpy"
-    )
+    says = "1st in the queue, but it could not be started: its worker ended before it began: ImportError: numpy"
+    assert runs[0].status().message == says
 
 
 def test_finished_run_leaves_the_queue_and_is_not_added(runs: list[RunFolder], launched: list[str]) -> None:
     liveness.write_heartbeat(runs[0].heartbeat_path, HeartbeatRecord(state="finished"))
-    assert runs[0].status().state == "finished"
-    assert queue.start_next() == runs[1]
+    assert (runs[0].status().state, queue.start_next()) == ("finished", runs[1])
     with pytest.raises(RunError, match=r"is finished|has no exact state"):
         queue.add_run(runs[0])
     assert waiting() == ["two", "three"]
@@ -263,8 +254,7 @@ def new(tmp_path: Path) -> NewRun:
 
 
 def test_grid_has_every_combination_of_checked_values() -> None:
-    grid = parse_grid(["lr=1e-3,3e-3", "clip=none,1"])
-    assert grid_trials(grid) == (
+    assert grid_trials(parse_grid(["lr=1e-3,3e-3", "clip=none,1"])) == (
         {"lr": 1e-3, "clip": None}, {"lr": 1e-3, "clip": 1.0}, {"lr": 3e-3, "clip": None}, {"lr": 3e-3, "clip": 1.0}
     )  # fmt: skip
 
@@ -323,8 +313,7 @@ def test_wrong_run_keeps_the_others_out_of_the_queue(new: NewRun, grid: str, say
     new = replace(new, settings=SWEPT.with_changes(test_fraction=0.5))
     with pytest.raises(SettingsError, match=says):
         queue_sweep(grid_trials(parse_grid([grid])), new)
-    assert not waiting()
-    assert not list_runs(new.runs_dir)
+    assert (waiting(), list_runs(new.runs_dir)) == ([], [])
 
 
 def test_name_that_a_sweep_or_a_run_has_is_taken(new: NewRun) -> None:
@@ -363,9 +352,8 @@ def test_end_while_runs_are_added_leaves_whole_runs(new: NewRun, end: Callable[[
             with use_disk(FaultyDisk(at, end, only=NAMING)), contextlib.suppress(KeyboardInterrupt):
                 queue_sweep(trials, replace(new, name=name))
             os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (-signal.SIGKILL if end is killed else 0)
         added = sweep_runs(name, new.runs_dir)
-        assert code == (-signal.SIGKILL if end is killed else 0)
         assert len(list_runs(new.runs_dir)) == before + len(added)
         assert [run.name for run in added][: len(waiting())] == waiting()
         assert end is killed or not added

@@ -17,16 +17,12 @@ from recorded_run import record, started, stepped, validated
 def test_run_methods_send_what_charlstm_control_sends(tmp_path: Path) -> None:
     with record(tmp_path, "running", name="mine") as recorded:
         run = charlstm.find_run("mine", tmp_path)
-        run.pause()
-        run.resume()
+        for send in (run.pause, run.resume, run.checkpoint, run.finish, run.stop):
+            send()
         run.set_lr(1e-3)
         run.more(2)
-        run.checkpoint()
-        run.finish()
-        run.stop()
-        sent = {each.command: each.value for each in recorded.commands()}
         others = dict.fromkeys(("pause", "resume", "checkpoint", "finish", "stop"))
-        assert sent == {**others, "set-lr": 1e-3, "more": 2.0}
+        assert {each.command: each.value for each in recorded.commands()} == {**others, "set-lr": 1e-3, "more": 2.0}
         for refused in (lambda: run.set_lr(0), lambda: run.more(-1), lambda: run.resume(max_steps=10**6), run.delete):
             with pytest.raises(charlstm.CharLSTMError):
                 refused()
@@ -67,10 +63,9 @@ def test_list_of_runs_is_a_table(tmp_path: Path) -> None:
         record(tmp_path, state, name=name, text="<b>&.txt")
     (tmp_path / "second" / "run.json").write_text("{")
     runs = charlstm.list_runs(tmp_path)
-    head, first, second = repr(runs).splitlines()
+    head, *rows = repr(runs).splitlines()
     assert head.split() == ["run", "state", "text", "loss", "step", "minutes"]
-    assert first.split()[:2] == ["first", "finished"]
-    assert second.split()[:2] == ["second", "stopped"]
+    assert [row.split()[:2] for row in rows] == [["first", "finished"], ["second", "stopped"]]
     table = runs[:1]._repr_html_()
     assert table.count("<tr>") == 2
     assert "&lt;b&gt;&amp;.txt" in table
@@ -153,10 +148,7 @@ def test_run_from_python_starts_as_that_of_the_command(tmp_path: Path, monkeypat
     assert began(source="other.txt")[0] is None
     for wrong, words in (
         ({"settings": {"hiden_size": 9}}, "did you mean hidden_size"),
-        (
-            {"settings": {"hidden_size": 9}, "model_from": "demo"},
-            "hidden_size has no effect where training starts from",
-        ),
+        ({"settings": {"hidden_size": 9}, "model_from": "demo"}, "hidden_size has no effect where training starts"),
         ({"model_from": "nothing"}, "There is no run 'nothing'"),
     ):
         with pytest.raises(charlstm.CharLSTMError, match=words):

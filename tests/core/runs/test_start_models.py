@@ -48,8 +48,7 @@ def test_characters_that_the_model_does_not_know_cost_a_choice_among_all() -> No
 
 
 def test_pairs_loss_is_the_entropy_of_a_character_given_the_one_before() -> None:
-    numbers = np.random.default_rng(0)
-    random = "".join(numbers.choice(list("abcd"), 20_000))
+    random = "".join(np.random.default_rng(0).choice(list("abcd"), 20_000))
     for text, expected in ((TEXT, 0.0), (random, np.log(4))):
         corpus = open_corpus(text=text)
         assert pairs_loss(corpus, everything(corpus)) == pytest.approx(expected, abs=0.01)
@@ -69,17 +68,15 @@ def models(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def corpus(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     """A text that is mostly "a", but not at its beginning, whose pairs are counted."""
-    numbers = np.random.default_rng(1)
     monkeypatch.setattr(start_models, "COUNTED", 2_000)
-    return open_corpus(text="".join(numbers.choice(list("abcd"), 2_000)) + "a" * 20_000)
+    return open_corpus(text="".join(np.random.default_rng(1).choice(list("abcd"), 2_000)) + "a" * 20_000)
 
 
 def test_model_helps_where_it_predicts_the_text_better_than_its_pairs(models: dict[str, Path], corpus: Corpus) -> None:
     found = {name: try_model(name, models[name], corpus, whole(corpus)) for name in ("good", "fair", "blank")}
     assert {name: each.helps for name, each in found.items()} == {"good": True, "fair": True, "blank": False}
     assert found["good"].loss < found["fair"].loss < found["blank"].loss
-    assert found["good"].pairs == pytest.approx(np.log(4), abs=0.01)
-    assert found["good"].config == ModelConfig(4, 3, 1)
+    assert (found["good"].pairs, found["good"].config) == (pytest.approx(np.log(4), abs=0.01), ModelConfig(4, 3, 1))
 
 
 def test_far_text_is_read_often_and_near_one_slowly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,8 +87,7 @@ def test_far_text_is_read_often_and_near_one_slowly(tmp_path: Path, monkeypatch:
     assert preset_from(near, "quick", 300_000, 90) == few
     assert preset_from(between, "quick", 300_000, 90) == few.with_changes(lr=2 * few.lr)
     assert preset_from(far, "quick", 300_000, 90) == own
-    assert few.epochs == 2
-    assert own.epochs is None
+    assert (few.epochs, own.epochs) == (2, None)
     config = tmp_path / "config.toml"
     config.write_text("[presets.mine]\nlr = 0.0007\n", encoding="utf-8")
     monkeypatch.setenv("CHARLSTM_CONFIG", str(config))

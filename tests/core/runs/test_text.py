@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import stat
 from collections import Counter
 from dataclasses import replace
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from charlstm.errors import TextError
-from charlstm.paths import cache_dir
 from charlstm.runs.folder import RunFolder, delete_run
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.text import baseline_losses, open_text
@@ -53,8 +51,7 @@ def test_text_is_copied_where_links_are_not(corpus: Corpus, tmp_path: Path, monk
     monkeypatch.setattr("charlstm.runs.text._PIECE", 100)
     with use_disk(FaultyDisk(0, only=frozenset({"link"}))):
         run = create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
-    assert run.text_path.stat().st_nlink == 1
-    assert stat.S_IMODE(run.text_path.stat().st_mode) == 0o600
+    assert (run.text_path.stat().st_nlink, stat.S_IMODE(run.text_path.stat().st_mode)) == (1, 0o600)
     assert open_text(run).text() == TEXT + VALIDATION
 
 
@@ -100,16 +97,13 @@ def test_lines_of_a_text_read_as_paragraphs_stay_with_it(tmp_path: Path) -> None
     run = create_new_run(NewRun(corpus, Settings(max_steps=1), runs_dir=tmp_path / "runs"))
     begins = corpus.joined_lines().tolist()
     assert len(begins) > 50
-    shutil.rmtree(cache_dir() / "texts")
-    book.unlink()
-    again = open_text(run)
-    assert again.joined_lines().tolist() == begins
+    lose_all_others(book)
+    assert open_text(run).joined_lines().tolist() == begins
     assert len([path for path in run.parts() if path.name.startswith("lines-")]) == 1
 
 
 def test_run_has_all_of_its_text_once_it_is_created(run: RunFolder, corpus: Corpus, source: Path) -> None:
-    cached = cache.texts_dir() / corpus.fingerprint / cache.IDS
-    assert os.path.samefile(run.text_path, cached)
+    assert os.path.samefile(run.text_path, cache.texts_dir() / corpus.fingerprint / cache.IDS)
     assert stat.S_IMODE(run.text_path.stat().st_mode) == 0o600
     lose_all_others(source)
     found = open_text(run)

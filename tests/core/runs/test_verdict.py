@@ -207,12 +207,11 @@ def test_run_that_began_with_a_model_has_both_losses_and_how_much_it_has_read() 
         "~0.014 nats lower than before training, after reading 0.4 % of your text: it still writes like the model it "
         "began with."
     )
-    assert judge(from_model(1.02, 2.31)).text.endswith(
-        "~0.088 nats lower than before training, after reading your text 2.3 times."
-    )
-    assert judge(from_model(1.2, 0.1)).text.endswith(
-        "No step has improved the model that training began with, after reading 10 % of your text."
-    )
+    for after, epochs, says in (
+        (1.02, 2.31, "~0.088 nats lower than before training, after reading your text 2.3 times."),
+        (1.2, 0.1, "No step has improved the model that training began with, after reading 10 % of your text."),
+    ):
+        assert judge(from_model(after, epochs)).text.endswith(says)
     assert judge(ended([4.5, 4.0, 3.0], 2.5)).from_model is None
 
 
@@ -254,8 +253,7 @@ def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> No
 def test_next_steps_after_too_high_a_rate_are_with_a_lower_one() -> None:
     assert Verdict("finished", "", needs_lower_rate=True).next_steps == (NextStep.PLAY, NextStep.NEW_LOWER)
     assert Verdict("finished", "").next_steps == (NextStep.PLAY, NextStep.MORE)
-    both_rise = judge(run([2.0, 1.9, 1.9, 4.3], [2.0, 1.9, 1.9, 2.0]))
-    assert both_rise.next_steps == (NextStep.LOWER_RATE, NextStep.STOP)
+    assert judge(run([2.0, 1.9, 1.9, 4.3], [2.0, 1.9, 1.9, 2.0])).next_steps == (NextStep.LOWER_RATE, NextStep.STOP)
     assert judge(run([2.0, 1.9, 1.85, 2.3], [2.0, 1.9, 1.8, 1.7])).next_steps == (NextStep.STOP,)
 
 
@@ -263,14 +261,11 @@ def test_flaw_names_the_simplest_model_that_is_better() -> None:
     series = ended([4.5, 3.0, 2.5, 2.2, *[2.0] * 10], 1.5)
     assert judge(series, references={"order 1": 3.0, "xz": 2.0}).flaw is None
     flaw = judge(series, references={"order 2": 1.4, "xz": 1.3}).flaw
-    assert flaw.words.endswith(
-        "no better than a model of the last two letters alone (1.400 nats), so that it writes few real words"
-    )
+    says = "no better than a model of the last two letters alone (1.400 nats), so that it writes few real words"
+    assert flaw.words.endswith(says)
     assert (flaw.lower_rate, flaw.more_minutes) == (False, True)
-    assert (
-        "That is no better than a file compressor (1.300 nats): it writes few"
-        in judge(series, references={"xz": 1.3}).text
-    )
+    said = judge(series, references={"xz": 1.3}).text
+    assert "That is no better than a file compressor (1.300 nats): it writes few" in said
     risky = judge(series, references={"xz": 1.3}, risky_rate=True).flaw
     assert (risky.lower_rate, risky.more_minutes) == (True, False)
 
@@ -344,9 +339,8 @@ def extended(train: list[float]) -> RunSeries:
 def test_verdict_does_not_blame_the_climb_of_an_extended_run() -> None:
     """The rate climbs in the first tenth of the added steps, so that the loss rises first."""
     climb = [1.8 + 0.05 * number for number in range(10)]
-    assert judge(extended(climb[:5])).text == (
-        "The learning rate climbs again until step 110, because the run was extended: the loss may rise until then."
-    )
+    says = "The learning rate climbs again until step 110, because the run was extended: the loss may rise until then."
+    assert judge(extended(climb[:5])).text == says
     assert judge(extended([*climb, *(2.2 - 0.003 * number for number in range(60))])).kind == "learning"
     assert judge(extended([*climb, *(2.2 + 0.1 * number for number in range(60))])).kind == "diverging"
     assert judge(extended([9.0, 30.0, 70.0])).kind == "diverging"  # worse than guessing is always said
