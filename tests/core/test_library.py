@@ -93,6 +93,8 @@ def test_classes_take_names_of_models(finished: charlstm.Run, tmp_path: Path, mo
         assert trainer.settings.hidden_size == run.config.hidden_size
     with pytest.raises(charlstm.CharLSTMError, match=r"There is no run .runn..*did you mean run"):
         charlstm.Session("runn")
+    with pytest.raises(charlstm.CharLSTMError, match="takes a Model, the file of one"):
+        charlstm.Session(corpus)
 
 
 def test_evaluate_reads_the_part_that_is_named() -> None:

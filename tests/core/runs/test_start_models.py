@@ -139,3 +139,4 @@ def test_loss_before_training_is_that_of_all_parts_of_the_text() -> None:
     parts = (Span(0, 2_000), Span(4_000, 5_000), Span(6_000, 8_000), Span(8_000, 8_010))
     expected = -3 / 5 * np.log(0.75) - 2 / 5 * np.log(0.25)
     assert loss_before_training(likely_a, corpus, parts) == pytest.approx(expected, abs=0.03)
+    assert loss_before_training(likely_a, corpus, parts[-1:]) == pytest.approx(-np.log(0.75), abs=1e-4)

@@ -75,6 +75,7 @@ def test_resume_with_settings_that_leave_the_loss_alone_keeps_the_verdict() -> N
 
 def test_one_bad_validation_is_not_overfitting() -> None:
     assert overfitting_since(run([3.0, 2.0, 1.8, 1.9])) is None
+    assert overfitting_since(run([3.0, 2.0, 1.8, 1.9, 1.9], [3.0, 2.0, 1.8, 1.7, 1.6])).step == 100  # two are
     assert overfitting_since(run([3.0, 2.0, 1.8, 1.803, 1.804])) is None
     assert overfitting_since(run([3.0, 2.0, 1.8, 2.0, 2.4], [3.0, 2.0, 1.8, 2.1, 2.6])) is None  # both rise
 
@@ -268,6 +269,8 @@ def test_flaw_names_the_simplest_model_that_is_better() -> None:
     assert "That is no better than a file compressor (1.300 nats): it writes few" in said
     risky = judge(series, references={"xz": 1.3}, risky_rate=True).flaw
     assert (risky.lower_rate, risky.more_minutes) == (True, False)
+    untrained = [judge(from_model(1.2, 3.0), references={"xz": xz}).flaw for xz in (2.0, 1.0)]
+    assert [flaw.reads_well for flaw in untrained] == [True, False]
 
 
 def test_lower_rate_is_a_tenth_and_at_most_the_default() -> None:
