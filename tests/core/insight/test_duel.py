@@ -35,10 +35,9 @@ def test_verdict_in_words_names_the_text_and_calls_the_rest_chance():
     short = (duel.TextFigures(1.5, None, None, 0), duel.TextFigures(2.5, None, None, 0.5))
     assert duel.in_words(*short) == "The texts do not differ beyond chance in certainty and repetition."
     assert duel.in_words(verdict(1.5, 0), verdict(1.5, 0)) == "The texts do not differ in these figures."
-    assert duel.in_words(verdict(1.5, 0.1), verdict(2.25, 0.11)) == (
-        "The left text is more certain (1.04 against 1.56 nats per character); in repetition they do not differ beyond "
-        "chance."
-    )
+    more_certain = "The left text is more certain (1.04 against 1.56 nats per character)"
+    in_repetition = "in repetition they do not differ beyond chance."
+    assert duel.in_words(verdict(1.5, 0.1), verdict(2.25, 0.11)) == f"{more_certain}; {in_repetition}"
     assert duel.in_words(verdict(2.0, 0, 0.02), verdict(1.5, 0.5, 0.3), ("first", "second")) == (
         "The second text is more certain (1.04 against 1.39 nats per character), copies more (30 % against 2 %) and "
         "repeats itself more (50 % against 0 %); with another seed neither may fall into a loop."
@@ -59,15 +58,13 @@ def test_verdict_of_texts_that_differ_says_so_and_of_short_ones_not():
 
 
 def test_both_texts_are_in_the_files_with_settings_and_figures():
-    verdict = duel.TextFigures(1.234, None, 0.5, 0.0)
-    sides = [
-        duel.Side(name, [("temperature", "0.8")], "<prime> ", "```\n& text", verdict) for name in ("left", "right")
-    ]
+    figures = duel.TextFigures(1.234, None, 0.5, 0.0)
+    sides = [duel.Side(name, [("temperature", "0.8")], "<hi> ", "```\n& text", figures) for name in ("left", "right")]
     for content in (duel.to_markdown(sides), duel.to_html(sides)):
         assert "The texts do not differ in these figures." in content
         assert content.count("0.86") == content.count("50 %") == content.count("temperature") == 2
-    assert "\\<prime\\> \\`\\`\\`\\\n\\& text" in duel.to_markdown(sides)
-    assert "&lt;prime&gt;" in duel.to_html(sides)
+    assert "\\<hi\\> \\`\\`\\`\\\n\\& text" in duel.to_markdown(sides)
+    assert "&lt;hi&gt;" in duel.to_html(sides)
 
 
 def test_a_quote_that_is_never_closed_counts_once() -> None:

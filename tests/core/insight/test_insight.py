@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, partial
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -17,17 +17,9 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import cross_entropy, softmax
 from charlstm.generation.stepper import Stepper
-from charlstm.insight import side_by_side
+from charlstm.insight import cells, side_by_side
 from charlstm.insight.activations import Trace, activations, iterate_activations, likeliest_next
-from charlstm.insight.cells import (
-    FEWEST_SPANS,
-    SEGMENTS,
-    CellSample,
-    mean_and_deviation,
-    name_cells,
-    sample_cells,
-    score_cells,
-)
+from charlstm.insight.cells import FEWEST_SPANS, SEGMENTS, CellSample, name_cells, sample_cells, score_cells
 from charlstm.insight.context import CERTAIN, ENOUGH, context
 from charlstm.insight.features import BUILT_IN, FEWEST, function_feature, kind_of_text, pattern_feature, text_features
 from charlstm.insight.influence import influence
@@ -108,8 +100,7 @@ def test_a_clamped_cell_keeps_its_value_and_only_it_changes_in_the_first_step(mo
     stepper.step(np.array([1, 2, 3]), free)
     stepper.clamps = (Clamp(2, 5, value=1.5), Clamp(2, 7))
     stepper.step(np.array([1, 2, 3]), held)
-    np.testing.assert_array_equal(held.cells[1, 4], np.float32(1.5))
-    np.testing.assert_array_equal(held.cells[1, 6], np.float32(0))
+    assert held.cells[1, [4, 6]].tolist() == [[1.5] * 3, [0] * 3]
     others = [cell for cell in range(16) if cell not in (4, 6)]
     np.testing.assert_array_equal(held.cells[1, others], free.cells[1, others])
 
@@ -273,7 +264,7 @@ def test_a_feature_in_few_blocks_has_no_margin_and_no_verdict(sample: CellSample
     values = np.zeros_like(sample.features[0].values)
     values[3:60:2] = values[len(sample.first) + 3 : len(sample.first) + 60 : 2] = 1
     feature = replace(sample.features[0], name="once", kind="yes/no", values=values)
-    [named] = name_cells(replace(sample, features=(feature,), spans={"once": 29}))
+    (named,) = name_cells(replace(sample, features=(feature,), spans={"once": 29}))
     assert (named.verdict, named.margin_words) == ("too few to tell", "")
     assert replace(named, blocks=5, margin=0.001).margin_words == "±<0.01"
 
@@ -286,9 +277,7 @@ def test_cells_have_no_score_on_a_sample_without_their_feature(sample: CellSampl
 
 def test_the_strength_of_a_score_is_more_in_the_direction_of_the_named_cell(sample: CellSample) -> None:
     found = name_cells(sample, per_feature=32)
-    assert {(each.kind, each.follows_low) for each in found} == {
-        ("auc", True), ("auc", False), ("r", True), ("r", False)
-    }  # fmt: skip
+    assert {(each.kind, each.follows_low) for each in found} == set(product(("auc", "r"), (True, False)))
     for named in found:
         better = named.strength() - named.margin > named.chance and named.spans >= FEWEST_SPANS
         assert named.better_than_chance(named.score) == named.above_chance == better
@@ -385,15 +374,13 @@ def test_margin_of_context_comes_from_drawing_the_places_again(model: Model, tex
     differences = losses - losses[-1]
     np.testing.assert_allclose(found.errors, differences.std(1, ddof=1) / np.sqrt(40), atol=1e-4)
     random = np.random.default_rng(3)
-    used = []
-    for _ in range(2000):
-        means = losses[:, random.integers(0, 40, 40)].mean(1)
-        used.append(next(k for k, loss in zip(lengths, means, strict=True) if loss <= means.min() + ENOUGH))
-    np.testing.assert_allclose(found.enough, [np.mean(np.array(used) <= k) for k in lengths], atol=0.05)
+    drawn = (losses[:, random.integers(0, 40, 40)].mean(1) for _ in range(2000))
+    used = np.array([lengths[int(np.argmax(means <= means.min() + ENOUGH))] for means in drawn])
+    np.testing.assert_allclose(found.enough, [np.mean(used <= k) for k in lengths], atol=0.05)
     assert found.enough[-1] == 1
     assert found.used_range is not None
     low, high = found.used_range
-    assert np.mean((np.array(used) >= low) & (np.array(used) <= high)) > CERTAIN - 0.05
+    assert np.mean((used >= low) & (used <= high)) > CERTAIN - 0.05
     assert found.step == 7
     assert f"(95 % bootstrap interval: {low if low == high else f'{low} to {high}'})" in found.used_words
 
@@ -491,8 +478,7 @@ def test_multiverse_has_every_continuation_above_the_cutoff(model: Model) -> Non
 
 
 def test_continuations_of_a_text_that_was_read_in_parts_are_the_same(model: Model) -> None:
-    steps: list[tuple[int, int]] = []
-    read = read_text(model, "abc def", known=read_text(model, "abc "))
+    steps, read = list[tuple[int, int]](), read_text(model, "abc def", known=read_text(model, "abc "))
     tree = multiverse(model, after=read, depth=3, cutoff=0.02, progress=lambda *step: steps.append(step))
     assert steps[:2] == [(1, 3), (2, 3)]
     expected = leaves(multiverse(model, "abc def", depth=3, cutoff=0.02))
@@ -527,8 +513,7 @@ def test_next_words_are_too_low_by_no_more_than_they_say(model: Model) -> None:
             probability *= share(text + word[:at], [char])
         return probability * (1 - share(text + word, letters))
 
-    starts = {"": 1.0}
-    blanks: dict[str, float] = {}
+    starts, blanks = {"": 1.0}, dict[str, float]()
     while starts:
         blanks |= starts
         starts = {
@@ -560,9 +545,9 @@ def test_next_words_follow_what_the_model_reads_of_the_prime(model: Model, prime
 def test_states_of_a_constant_cell_do_not_deviate(state: float) -> None:
     states = np.full(777, state, np.float32)
     states[::2] = np.nextafter(states[::2], np.float32(9))
-    assert mean_and_deviation(states) == (pytest.approx(state), 1)
+    assert cells.mean_and_deviation(states) == (pytest.approx(state), 1)
     states[5] += 0.1
-    mean, deviation = mean_and_deviation(states)
+    mean, deviation = cells.mean_and_deviation(states)
     assert (states[5] - mean) / deviation > 20
 
 
@@ -591,9 +576,7 @@ def test_a_part_that_fails_ends_the_others(model: Model, monkeypatch: pytest.Mon
     assert ended.is_set()
 
 
-def test_influence_and_context_are_those_of_one_thread(
-    model: Model, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_influence_and_context_are_as_of_one_thread(model: Model, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for threads in (1, 2, 3, 4):
         monkeypatch.setattr(side_by_side, "cpu_count", lambda threads=threads: threads)
