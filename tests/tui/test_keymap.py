@@ -142,7 +142,8 @@ def test_palette_finds_words_not_letters(typed: str, mode: str, first: str) -> N
 
 def test_printed_keys_are_a_configuration_of_the_default_ones(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--keys"], standalone_mode=False) == 0
-    config.write_text(capsys.readouterr().out, encoding="utf-8")
+    config.write_text(printed := capsys.readouterr().out, encoding="utf-8")
+    assert {'"space"', '"/"'} <= set(printed.split())
     problems: list[str] = []
     chosen = checked_keys(load_config()[0].keys, lambda name, problem: problems.append(problem))
     assert (load_config()[1], problems) == ((), [])

@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charlstm.runs.comparison import SMOOTHING
 from charlstm.runs.folder import RunFolder
 from charlstm.runs.series import Curve
 from charlstm.training.events import Controlled
 from charlstm.training.settings import Settings
 from charlstm_tui.background import in_thread
+from charlstm_tui.chart_file import write_chart_of
 from charlstm_tui.runs import run_details
 from charlstm_tui.runs.overlay import OverlayPane
 from charlstm_tui.runs.run_details import RunDetails, read_details
 from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun, ChartView, paint
 from driven_app import Driven, driven
-from recorded_run import Recorded, record
+from recorded_run import Recorded, record, val_loss
 
 
 @pytest.fixture
@@ -109,7 +111,9 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[R
         await app.until(lambda: re.search(r"\bone +[\d~]", app.text()) is not None)
         [line] = [line for line in app.text().splitlines() if re.search(r"\bone +[\d~]", line)]
         _, validation, best = line.split()[-3:]
-        assert (validation.startswith("~"), best.startswith("~")) == (True, False)  # the best loss is exact
+        assert (validation, best) == (f"~{val_loss(400):.3f}", f"{val_loss(400):.3f}")  # the best loss is exact
+        bold = [pane.chart.part_style(name).bold for name in ("run-0", "run-train-0", "run-raw-0")]
+        assert bold == [True, None, None]
 
         await app.press("left", "shift+left", shows="at step")
         first = pane.chart.cursor
@@ -132,6 +136,13 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[R
         await app.shows("rate changed")
         await app.press("escape")
         await app.until(lambda: app.mode.view.id == "runs-list" and app.mode.focused is app.mode.query_one("#runs"))
+
+
+def test_a_chart_is_saved_with_the_smoothing_asked_for_or_the_usual_one(runs: list[Recorded], places: Path) -> None:
+    for name, weight in (("usual", None), ("same", SMOOTHING), ("none", 0.0)):
+        write_chart_of(places / f"{name}.svg", [runs[0].run.path], smoothing=weight)
+    usual, same, none = ((places / f"{name}.svg").read_text("utf-8") for name in ("usual", "same", "none"))
+    assert usual == same != none
 
 
 async def test_runs_are_drawn_over_a_setting_in_which_they_differ(places: Path, tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ async def test_a_folder_that_is_gone_is_said_when_something_is_saved_or_opened(
         await app.press("a", "enter", shows="There is no folder")
         await app.press("escape", "1", shows="BUILT IN")
         await app.enter("o", "tale.txt", shows="No such file or directory.")
+        await app.press("x", lacks="No such file")
 
 
 async def test_a_key_says_whether_the_lines_of_a_paragraph_are_joined() -> None:

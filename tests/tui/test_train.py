@@ -168,6 +168,7 @@ async def test_keys_change_the_chart_which_is_named_and_saved(tmp_path: Path, mo
             assert key == "s" or chart.painted().text() != seen[-1], key
             seen.append(chart.painted().text())
         assert chart.view.zoom == -1
+        assert chart.data.planned == pytest.approx(chart.data.train.x[-1] * 1000 / 400)  # seconds, too
         await app.press("w", shows="novel-quick-1.svg")
         await app.press("enter", until=lambda: app.screen is app.mode and bool(written))
         assert written == [("seconds", SMOOTHING[app.mode.query_one(RunPane).smoothing][1])]
