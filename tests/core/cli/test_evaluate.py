@@ -26,8 +26,7 @@ def test_eval_of_a_part_of_another_text_divides_it_as_the_run(workspace: Path, c
     cli("train", "data/fox.txt", *TINY, "--name", "fifth", "--val-fraction", "0.2", "--test-fraction", "0.1")
     (workspace / "other.txt").write_text("€€" + LINE * 20 + "€" + LINE[:-2], encoding="utf-8")
     chars = len("€€" + LINE * 20 + "€" + LINE[:-2])
-    parts = ("train", "validation", "test", "all")
-    found = [cli.json("eval", "fifth", "other.txt", "--part", part) for part in parts]
+    found = [cli.json("eval", "fifth", "other.txt", "--part", part) for part in ("train", "validation", "test", "all")]
     train, rest = int(chars * 0.7), int(chars * 0.9)
     assert [each["chars"] for each in found] == [train - 2, rest - train - 1, chars - rest - 2, chars - 3]
     assert [each["unknown"] for each in found] == [{"€": 2}, {}, {"€": 1}, {"€": 3}]
@@ -43,21 +42,17 @@ def test_eval_dynamic_shows_the_figures_with_and_without_learning(workspace: Pat
     fixed = cli.json("eval", "fox", "--part", "validation")
     found = cli.json("eval", "fox", "--dynamic", "--strength", "2")  # of that part, where none is named
     learnt = found.pop("dynamic")
-    assert found == fixed
-    assert learnt["strength"] == 2
+    assert (found, learnt["strength"]) == (fixed, 2)
     assert learnt["loss"] < fixed["loss"]
     first, second = cli("eval", "fox", "--dynamic", "--strength", "2")[0].splitlines()
     assert "the held-out part of fox.txt" in first
-    share = learnt["loss"] / fixed["loss"] - 1
-    assert second.endswith(f"learning from what it reads, at strength 2: {share:+.1%}")
+    assert second.endswith(f"learning from what it reads, at strength 2: {learnt['loss'] / fixed['loss'] - 1:+.1%}")
     assert (workspace / "runs" / "fox" / "model.safetensors").read_bytes() == before
 
 
-def test_score_has_the_figures_of_eval_of_each_character_and_of_each_line(cli: Cli, tmp_path: Path) -> None:
-    text = tmp_path / "x.txt"
-    text.write_bytes(f"\n{LINE}zzz xxx\r\n{LINE}".encode())
-    found = cli.json("score", "fox", str(text))
-    judged = cli.json("eval", "fox", str(text))
+def test_score_has_the_figures_of_eval_of_each_character_and_of_each_line(cli: Cli) -> None:
+    Path("x.txt").write_bytes(f"\n{LINE}zzz xxx\r\n{LINE}".encode())
+    found, judged = cli.json("score", "fox", "x.txt"), cli.json("eval", "fox", "x.txt")
     for name in ("loss", "bits_per_char", "perplexity", "chars", "unknown"):
         assert found[name] == pytest.approx(judged[name], rel=1e-4)
     assert found["text"] == f"\n{LINE}zzz xxx\n{LINE}"
@@ -73,8 +68,7 @@ def test_score_has_the_figures_of_eval_of_each_character_and_of_each_line(cli: C
 
 
 def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = f"{LINE}a\x1b[2Jfox Ω\n{LINE * 3}"
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{LINE}a\x1b[2Jfox Ω\n{LINE * 3}".encode())))
     out, err = cli("score", "fox", "-", "--top", "3")
     assert out.count(" bits  line ") == 3
     assert ": means of " in out
@@ -83,14 +77,12 @@ def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pyte
     assert "count in no mean" in err
 
 
-def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Path) -> None:
-    text = tmp_path / "sentences.txt"
-    text.write_text("the quick fox\njumps. zzz xxx. the end.\n\nthe dog.\n", encoding="utf-8")
-    rows = [line.split(None, 3) for line in cli("score", "fox", str(text), "--per-sentence")[0].splitlines()]
-    shown = ["1 the quick fox↵jumps.", "2 zzz xxx.", "2 the end.", "4 the dog."]
-    assert [" ".join(row[2:]) for row in rows] == shown
+def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli) -> None:
+    Path("some.txt").write_text("the quick fox\njumps. zzz xxx. the end.\n\nthe dog.\n", encoding="utf-8")
+    rows = [line.split(None, 3) for line in cli("score", "fox", "some.txt", "--per-sentence")[0].splitlines()]
+    assert [" ".join(row[2:]) for row in rows] == ["1 the quick fox↵jumps.", "2 zzz xxx.", "2 the end.", "4 the dog."]
     assert float(rows[1][0]) > float(rows[0][0])
-    found = cli.json("score", "fox", str(text))["sentences"]
+    found = cli.json("score", "fox", "some.txt")["sentences"]
     assert [float(row[0]) for row in rows] == pytest.approx([each["bits_per_char"] for each in found], abs=1e-3)
 
 
@@ -109,11 +101,10 @@ def test_score_against_names_the_model_that_needs_fewest_bits(cat: Path, cli: Cl
     found = cli.json("score", "cat", "both.txt", "--against", "fox")
     fox, other = found["models"]
     assert (found["nearest"], fox["model"], other["model"]) == ("fox", "fox", "cat")
-    assert [each["nearest"] for each in found["sentences"]] == ["fox", "cat", "fox", "fox"]
-    assert [each["line"] for each in found["sentences"]] == [1, 2, 3, 4]
-    assert (fox["nearest_in"], other["nearest_in"]) == (3, 1)
+    nearest = [(each["line"], each["nearest"]) for each in found["sentences"]]
+    assert nearest == [(1, "fox"), (2, "cat"), (3, "fox"), (4, "fox")]
+    assert (fox["nearest_in"], other["nearest_in"], fox["log10_odds"]) == (3, 1, 0)
     assert fox["bits"] == pytest.approx(fox["bits_per_char"] * found["chars"])
-    assert fox["log10_odds"] == 0
     assert other["log10_odds"] == pytest.approx((fox["bits"] - other["bits"]) * math.log10(2))
     assert found["unknown"]["z"] == 3
     assert found["chars"] == len(found["text"]) - 1 - sum(found["unknown"].values())
@@ -128,8 +119,8 @@ def test_score_against_names_the_model_that_needs_fewest_bits(cat: Path, cli: Cl
 
 def test_score_against_reads_the_text_in_one_way_whatever_the_order_of_models(cat: Path, cli: Cli) -> None:
     model = load_model(cat / "runs/fox/model.safetensors")
-    keeps = replace(model, text_options=replace(model.text_options, lines="keep"))
-    save_model(cat / "keeps.safetensors", keeps)
+    keeps = replace(model.text_options, lines="keep")
+    save_model(cat / "keeps.safetensors", replace(model, text_options=keeps))
     words = " ".join(np.random.default_rng(0).choice(LINE.split()[:8], 600))
     wrapped = f"{textwrap.fill(words, 70)}\n\n" * 3
     (cat / "wrapped.txt").write_text(wrapped, encoding="utf-8")
@@ -141,18 +132,15 @@ def test_score_against_reads_the_text_in_one_way_whatever_the_order_of_models(ca
     assert note in cli("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")[1]
 
 
-def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:
-    source = tmp_path / "source.txt"
+def test_novelty_finds_a_copied_line(cli: Cli) -> None:
     lines = [f"line {number} says something of its own, {number * number}\n" for number in range(300)]
-    source.write_text("".join(lines), encoding="utf-8")
-    text = tmp_path / "text.txt"
-    text.write_text(f"Nothing like it.\nNow {lines[123]}And nothing more.", encoding="utf-8")
-    ask = ("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    Path("source.txt").write_text("".join(lines), encoding="utf-8")
+    Path("text.txt").write_text(f"Nothing like it.\nNow {lines[123]}And nothing more.", encoding="utf-8")
+    ask = ("novelty", "text.txt", "--corpus", "source.txt", "--min-length", "20")
     found = cli.json(*ask)
     [stretch] = found["stretches"]
-    assert (stretch["text"], stretch["line"], stretch["corpus_line"]) == (lines[123], 2, 124)
-    assert stretch["start"] == len("Nothing like it.\nNow ")
-    assert stretch["corpus_start"] == sum(map(len, lines[:123]))
+    assert (stretch["text"], stretch["line"], stretch["start"]) == (lines[123], 2, len("Nothing like it.\nNow "))
+    assert (stretch["corpus_line"], stretch["corpus_start"]) == (124, sum(map(len, lines[:123])))
     assert re.search(f"^{percent(found['share'])} copied: {len(lines[123])} .*from line     124", cli(*ask)[0], re.S)
 
 
@@ -168,30 +156,28 @@ def train(cli: Cli, name: str, text: str, *more: str) -> str:
     return cli("train", f"{name}.txt", *TINY, "--name", name, *more)[1]
 
 
-def test_novelty_searches_the_training_text_of_a_run_and_not_its_held_out_part(cli: Cli, tmp_path: Path) -> None:
+def test_novelty_searches_the_training_text_of_a_run_and_not_its_held_out_part(cli: Cli) -> None:
     text = prose(1)
     train(cli, "prose", text)
-    part = tmp_path / "part.txt"
-    part.write_text(text[100:200], encoding="utf-8")
-    assert cli.json("novelty", str(part), "--model", "prose")["share"] == 1
-    part.write_text(text[-100:], encoding="utf-8")
-    assert cli.json("novelty", str(part), "--model", "prose")["share"] == 0
-    out, err = cli("novelty", str(part), "--model", "prose")
+    ask = ("novelty", "part.txt", "--model", "prose")
+    for part, share in ((text[100:200], 1), (text[-100:], 0)):
+        Path("part.txt").write_text(part, encoding="utf-8")
+        assert cli.json(*ask)["share"] == share
+    out, err = cli(*ask)
     assert "Nothing is copied" in out
     assert "held-out characters of prose.txt are not searched" in err
 
 
-def test_eval_and_score_warn_about_training_text(cli: Cli, tmp_path: Path) -> None:
+def test_eval_and_score_warn_about_training_text(cli: Cli) -> None:
     text = prose(2, 400)
     train(cli, "own", text)
-    part, other = tmp_path / "part.txt", tmp_path / "other.txt"
-    part.write_text("New words.\n" + text[:5000], encoding="utf-8")
-    other.write_text(prose(3), encoding="utf-8")
+    Path("part.txt").write_text("New words.\n" + text[:5000], encoding="utf-8")
+    Path("other.txt").write_text(prose(3), encoding="utf-8")
     for command in ("eval", "score"):
         whole = ("--part", "all") if command == "eval" else ()
         assert re.search(r"The model was trained on 9\d % of own.txt", cli(command, "own", "own.txt", *whole)[1])
-        assert "% of part.txt, so the loss" in cli(command, "own", str(part))[1]
-        assert "trained on" not in cli(command, "own", str(other))[1]
+        assert "% of part.txt, so the loss" in cli(command, "own", "part.txt")[1]
+        assert "trained on" not in cli(command, "own", "other.txt")[1]
     assert cli("eval", "own") == cli("eval", "own", "own.txt")
     assert "trained on" not in cli("eval", "own")[1]
 
@@ -212,18 +198,18 @@ def test_run_from_a_model_that_read_another_edition_says_so_everywhere(workspace
     assert "through first, from which it started" in cli("eval", "second")[1]
 
 
-def test_novelty_finds_what_the_model_before_a_run_has_read(cli: Cli, tmp_path: Path) -> None:
+def test_novelty_finds_what_the_model_before_a_run_has_read(cli: Cli) -> None:
     train(cli, "old", prose(8, 400))
     train(cli, "new", prose(9, 400), "--from", "old")
-    text = tmp_path / "text.txt"
-    text.write_text(f"{prose(8, 400)[500:2500]}\n{prose(9, 400)[500:700]}\n{prose(10, 20)}", encoding="utf-8")
-    found = cli.json("novelty", str(text), "--model", "new")["stretches"]
+    text = f"{prose(8, 400)[500:2500]}\n{prose(9, 400)[500:700]}\n{prose(10, 20)}"
+    Path("text.txt").write_text(text, encoding="utf-8")
+    found = cli.json("novelty", "text.txt", "--model", "new")["stretches"]
     assert [stretch["corpus_line"] is None for stretch in found][-1] is False
     assert sum(stretch["length"] for stretch in found if stretch["corpus_line"] is None) > 1000
-    out, err = cli("novelty", str(text), "--model", "new")
+    out, err = cli("novelty", "text.txt", "--model", "new")
     assert "known to be read" in out
     assert "What new has read besides is not here: stretches below some 500 characters may be missed" in err
-    assert "not here" not in cli("novelty", str(text), "--model", "old")[1], "its own text is searched, word for word"
+    assert "not here" not in cli("novelty", "text.txt", "--model", "old")[1], "its own text is searched, word for word"
 
 
 def test_eval_of_a_run_without_held_out_part_is_an_error(cli: Cli) -> None:

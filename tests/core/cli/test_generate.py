@@ -68,8 +68,7 @@ def test_show_probs_lists_alternatives_of_each_character(cli: Cli) -> None:
 
 def test_sampler_options_change_the_text(cli: Cli) -> None:
     def text(*how: str) -> str:
-        found: str = cli.json("generate", "fox", "--prime", "the ", "--length", "80", *how)["text"]
-        return found
+        return str(cli.json("generate", "fox", "--prime", "the ", "--length", "80", *how)["text"])
 
     greedy, plain = text("--temperature", "0"), text()
     assert text("--top-k", "1") == text("--sampler", "reference", "--top-k", "1") == greedy

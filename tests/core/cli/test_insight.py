@@ -34,15 +34,12 @@ def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(cli: Cli, t
     assert "1,320 characters of x.txt" in " ".join(printed.split())
     best = cli.json("cells", "fox", text)[0]
     low = best["score"] < (0.5 if best["kind"] == "auc" else 0)
-    value = round(best["low" if low else "high"], 1)
-    held = f"{best['cell'][0]}:{best['cell'][1]}={value:g}"
+    held = f"{best['cell'][0]}:{best['cell'][1]}={round(best['low' if low else 'high'], 1):g}"
     assert printed.splitlines()[-1].split() == ["charlstm", "generate", "fox", "--clamp", held]
     assert max(map(len, printed.splitlines())) <= 80
 
 
-def test_text_that_is_cut_is_remarked_unless_a_user_cut_it(
-    cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cut_of_a_text_is_remarked_unless_a_user_cut_it(cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1,000 characters from all over 1,320 characters" in cli.flat("cells", "fox", text, "--max-chars", "1000")
     monkeypatch.setattr("charlstm.insight.sample.TEXT_CHARS", 1_000)
     remarks = cli("report", "fox", text, "--out", "-")[1]
@@ -60,12 +57,11 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
     assert [(row["feature"], (*row["cell"],), row["score"], row["chars"], row["places"]) for row in rows] == [
         (each.feature, each.cell, each.score, READ_CHARS, SAMPLED) for each in named
     ]
-    found = charlstm.context("fox", content)
     page = cli("report", "fox", str(path), "--out", "-")[0]
     better = [f"{each.feature}: cell {each.cell[0]}:{each.cell[1]} <" for each in named if each.verdict == "follows"]
     assert f"for {len(better)} of its {len(rows)} features there is one" in page
     assert all(cell in page for cell in better)
-    assert f"over {PLACES} evenly spaced characters. It uses {found.used_words}" in page
+    assert f"over {PLACES} evenly spaced characters. It uses {charlstm.context('fox', content).used_words}" in page
     assert f"at {SAMPLED:,} evenly spaced characters of each, in the model at step" in page
 
 
@@ -99,20 +95,18 @@ def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, cli: C
 
 
 def test_cells_without_a_text_are_of_a_held_out_part_that_is_long(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    printed = cli.flat("cells", "fox")
-    assert f"all over {len(TEXT):,} characters of fox.txt, which it was trained on: chosen" in printed
+    assert f"all over {len(TEXT):,} characters of fox.txt, which it was trained on: chosen" in cli.flat("cells", "fox")
     monkeypatch.setattr("charlstm.runs.own_text.LEAST_HELD_OUT", 540)
     assert "all over 540 characters of the held-out part of fox.txt: chosen" in cli.flat("cells", "fox")
     assert {row["chars"] for row in cli.json("cells", "fox")} == {540}
 
 
 def test_a_clamped_cell_changes_what_is_generated(cli: Cli) -> None:
-    free = cli.json("generate", "fox", "--length", "60", "--temperature", "0")["text"]
+    ask = ("generate", "fox", "--length", "60", "--temperature", "0")
     clamps = [word for cell in range(1, 13) for word in ("--clamp", f"1:{cell}=2")]
-    held = cli.json("generate", "fox", "--length", "60", "--temperature", "0", *clamps)["text"]
-    assert held != free
-    many = cli.json("generate", "fox", "--length", "60", "--temperature", "0", "--samples", "2", *clamps)["texts"]
-    assert many == [held, held]
+    held = cli.json(*ask, *clamps)["text"]
+    assert held != cli.json(*ask)["text"]
+    assert cli.json(*ask, "--samples", "2", *clamps)["texts"] == [held, held]
 
 
 @pytest.mark.parametrize("place", [60_000, 95_000])

@@ -97,8 +97,7 @@ def test_json_output_has_its_schema(line: str, cli: Cli) -> None:
 def test_loss_is_the_same_in_every_command(cli: Cli) -> None:
     score = cli.json("score", "fox", "data/fox.txt", "--max-chars", "99")
     [run] = [row for row in cli.json("runs") if row["name"] == "fox"]
-    assert cli.json("eval", "fox")["loss"] == run["loss"]
-    assert cli.json("info", "fox")["loss"] == run["loss"]
+    assert cli.json("eval", "fox")["loss"] == cli.json("info", "fox")["loss"] == run["loss"]
     assert score["bits_per_char"] == pytest.approx(score["loss"] / math.log(2))
 
 

@@ -56,10 +56,8 @@ def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
     err = cli("train", "--like", "kept", "--lines", "auto", "--strip-boilerplate", "--name", "joined")[1]
     assert JOINED.search(err)
     assert re.search(r"house.txt: \d+ characters of Project Gutenberg header and licence left out", err)
-    assert (
-        "The run of --like read house.txt as it is, this one reads it as paragraphs and without its licence: their "
-        "losses cannot be compared" in err
-    )
+    said = "The run of --like read house.txt as it is, this one reads it as paragraphs and without its licence: "
+    assert f"{said}their losses cannot be compared" in err
     assert "cannot be compared" not in cli("train", "--like", "joined", "--name", "same")[1]
     assert "house.txt (as paragraphs and without its licence)" in cli("runs")[0]
     out = cli("compare", "kept", "joined")[0]
@@ -90,7 +88,8 @@ def test_line_numbers_are_those_of_the_file(cli: Cli) -> None:
     lines = [line["line"] for line in scored["lines"] if line["text"].strip()]
     before = dict(enumerate(["", *file], 1))
     of_paragraphs = {at for at, line in enumerate(file[:-2], 1) if line and not before[at]}
-    assert lines == sorted(of_paragraphs | set(verse_lines(file)))
+    verse_start = file.index(verse(8).split("\n")[0]) + 1
+    assert lines == sorted(of_paragraphs | {*range(verse_start, verse_start + 8)})
     pages = [*prose(3, seed=8).splitlines(), "", *file[file.index("") + 1 :][:30]]
     Path("pages.txt").write_text("\n".join(pages), encoding="utf-8")
     stretches = cli.json("novelty", "pages.txt", "--model", "numbered")["stretches"]
@@ -99,9 +98,3 @@ def test_line_numbers_are_those_of_the_file(cli: Cli) -> None:
         words = stretch["text"].strip()[:25].split("\n")[0]
         for where, lines_there in (("line", pages), ("corpus_line", file)):
             assert words in " ".join(lines_there[stretch[where] - 1 : stretch[where] + 1])
-
-
-def verse_lines(file: list[str]) -> range:
-    """The numbers of the lines of the verse."""
-    start = file.index(verse(8).split("\n")[0]) + 1
-    return range(start, start + 8)

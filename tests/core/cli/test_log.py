@@ -40,8 +40,7 @@ def accumulated(tmp_path: Path) -> EventAccumulator:
 
 def test_tensorboard_reads_the_figures_the_steps_and_the_times_of_the_run(run: RunFolder, tmp_path: Path) -> None:
     resume(run, 600)
-    found, events = accumulated(tmp_path), lasting_events(run.events())
-    series = RunSeries.of(run.events())
+    found, events, series = accumulated(tmp_path), lasting_events(run.events()), RunSeries.of(run.events())
     curves = {"loss/train": "train", "lr": "lr", "grad_norm": "grad_norm", "chars_per_second": "speed"}
     for tag, name in {**curves, "loss/validation": "validation"}.items():
         read, curve = found.Scalars(tag), series.points(name)
@@ -74,11 +73,8 @@ def test_a_loss_on_text_that_was_read_has_its_share_in_the_table_and_a_sentence_
     monkeypatch.chdir(tmp_path)
     record(runs_dir(), name="fox", steps=100, read=(0.4, "sea"))
     rows = csv.DictReader(cli("log", "fox", "--to", "csv", "--out", "-")[0].splitlines())
-    assert {(row["curve"], row["read_share"]) for row in rows} == {
-        ("train", ""),
-        ("validation", "0.4"),
-        ("final", "0.4"),
-    }
+    shares = {(row["curve"], row["read_share"]) for row in rows}
+    assert shares == {("train", ""), ("validation", "0.4"), ("final", "0.4")}
     [said] = [each.tensor_proto.string_val[0].decode() for each in accumulated(tmp_path).Tensors("read before")]
     assert said.startswith("† sea, from which training starts, has read 40 % of the held-out part")
 
@@ -90,9 +86,8 @@ def test_run_that_is_written_again_replaces_its_file(run: RunFolder, tmp_path: P
     assert [each.name for each in (tmp_path / "tensorboard" / "fox").iterdir()] == [FILE_NAME]
 
 
-def test_missing_package_is_one_sentence(
-    run: RunFolder, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("run")
+def test_missing_package_is_one_sentence(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
     assert "pip install tensorboard" in cli.error("log", "fox", "--to", "tensorboard")
     assert not (tmp_path / "tensorboard").exists()

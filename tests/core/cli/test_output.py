@@ -24,23 +24,20 @@ FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\u2029\x85\v\f\x1c\r\U000e0001Ã
 
 
 def test_json_is_one_line_and_escapes_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdout = Terminal()
-    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr("sys.stdout", stdout := Terminal())
     print_json(to_json({FOUL: [FOUL]}))
     with EventView(RunFolder(Path("x")), json=True) as view:
         view.show([Warned(step=1, message=FOUL)])
     value, event = stdout.getvalue().splitlines()  # U+2028 and U+0085 end a line here, too
-    assert json.loads(value) == {FOUL: [FOUL]}
-    assert json.loads(event)["message"] == FOUL
+    assert (json.loads(value), json.loads(event)["message"]) == ({FOUL: [FOUL]}, FOUL)
     stdout.getvalue().encode()  # with what is no character too
     assert "Ã©" in stdout.getvalue()
     assert stdout.getvalue().replace("\n", "").isprintable()
 
 
 def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdout, stderr = Terminal(), Terminal()
-    monkeypatch.setattr("sys.stdout", stdout)
-    monkeypatch.setattr("sys.stderr", stderr)
+    monkeypatch.setattr("sys.stdout", stdout := Terminal())
+    monkeypatch.setattr("sys.stderr", stderr := Terminal())
     print_result(None, f"first{FOUL}\nsecond")
     print_note(f"first{FOUL}\nsecond")
     for stream in (stdout, stderr):
@@ -50,8 +47,7 @@ def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: py
 
 
 def test_events_show_control_characters_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
     monkeypatch.setattr(TerminalLine, "INTERVAL", 0.0)
     with EventView(RunFolder(Path("x"))) as view:
         view.show([Warned(step=1, message="\x1b[2Jgone"), Sampled(step=1, prime="\x1b[2Jgone", text="")])
@@ -72,8 +68,7 @@ def test_result_in_a_pipe_is_unchanged(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = pyte.Screen(40, 5)
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
     monkeypatch.setattr("charlstm.line.terminal_width", lambda _: 40)
     line = TerminalLine()
     line.INTERVAL = 0.0

@@ -43,8 +43,7 @@ def test_queue_add_puts_runs_behind_the_one_that_trains(cli: Cli, busy: Recorded
     assert (row["place"], row["state"], row["why"]) == (2, "queued", "one comes first")
     assert [each["place"] for each in cli.json("queue", "list")] == [0, 1, 2]
     _, first, *_, last = cli("queue", "list")[0].splitlines()
-    assert first.split()[:2] == ["busy", "running"]
-    assert last.split()[:4] == ["2", "two", "queued", "2nd"]
+    assert (first.split()[:2], last.split()[:4]) == (["busy", "running"], ["2", "two", "queued", "2nd"])
     assert [row["name"] for row in cli.json("runs", "--state", "queued")] == ["one", "two"]
     assert launched == []
 
@@ -92,8 +91,7 @@ def test_run_that_is_gone_is_said_and_can_be_taken_out(cli: Cli, tmp_path: Path,
     record(tmp_path / "runs", "queued", name="one").close()
     record(tmp_path / "runs", "queued", name="two").close()
     (tmp_path / "runs" / "one").rename(tmp_path / "elsewhere")
-    said = "one could not be started and keeps its place in the queue: There is no run in"
-    assert said in cli("runs")[1]
+    assert "one could not be started and keeps its place in the queue: There is no run in" in cli("runs")[1]
     assert launched == ["two"]
     two, one = cli.json("queue", "list")
     assert (two["name"], one["name"], one["why"].partition(" in ")[0]) == ("two", "one", "There is no run")

@@ -12,9 +12,11 @@ from charlstm.runs.notes import MAX_NOTE, Notes, change_notes, read_notes
 from command_line import Cli
 from recorded_run import record
 
+Runs = dict[str, RunFolder]
+
 
 @pytest.fixture
-def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, RunFolder]:
+def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Runs of other states and ages, by name; d was never started."""
     monkeypatch.chdir(tmp_path)
     found = {}
@@ -31,7 +33,7 @@ def names(rows: list[dict[str, object]]) -> str:
     return "".join(str(row["name"]) for row in rows)
 
 
-def test_runs_are_sorted_and_limited(several: dict[str, RunFolder], cli: Cli) -> None:
+def test_runs_are_sorted_and_limited(several: Runs, cli: Cli) -> None:
     orders = {
         "": "abcd",
         "--reverse": "dcba",
@@ -49,7 +51,7 @@ def test_runs_are_sorted_and_limited(several: dict[str, RunFolder], cli: Cli) ->
     assert {words: names(cli.json("runs", *words.split())) for words in orders} == orders
 
 
-def test_runs_of_all_folders_are_sorted_together(several: dict[str, RunFolder], cli: Cli, tmp_path: Path) -> None:
+def test_runs_of_all_folders_are_sorted_together(several: Runs, cli: Cli, tmp_path: Path) -> None:
     for name in ("c2", "c10", "aa"):
         remember_run(record(tmp_path / "elsewhere", name=name).run.path)
     listed = ["a", "aa", "b", "c", "c2", "c10", "d"]
@@ -57,7 +59,7 @@ def test_runs_of_all_folders_are_sorted_together(several: dict[str, RunFolder], 
     assert [row["name"] for row in cli.json("runs", "--all", "--reverse")] == listed[::-1]
 
 
-def test_runs_are_chosen_by_state_and_tag(several: dict[str, RunFolder], cli: Cli) -> None:
+def test_runs_are_chosen_by_state_and_tag(several: Runs, cli: Cli) -> None:
     change_notes(several["a"], lambda now: Notes(("good", "paper")))
     change_notes(several["c"], lambda now: Notes(("good",)))
     assert names(cli.json("runs", "--state", "finished")) == "a"
@@ -74,7 +76,7 @@ def test_runs_are_chosen_by_state_and_tag(several: dict[str, RunFolder], cli: Cl
     assert err.startswith("None of 4 runs in ")
 
 
-def test_runs_say_from_which_model_they_started(several: dict[str, RunFolder], cli: Cli) -> None:
+def test_runs_say_from_which_model_they_started(several: Runs, cli: Cli) -> None:
     assert "START" not in cli("runs")[0]
     record(runs_dir(), name="e", lineage={"run": "demo"})
     assert [row["started_from"] for row in cli.json("runs")] == [None] * 4 + ["demo"]
@@ -82,7 +84,7 @@ def test_runs_say_from_which_model_they_started(several: dict[str, RunFolder], c
     assert last[head.index("START") :].startswith("demo ")
 
 
-def test_loss_on_text_that_was_read_has_a_mark_and_a_word(several: dict[str, RunFolder], cli: Cli) -> None:
+def test_loss_on_text_that_was_read_has_a_mark_and_a_word(several: Runs, cli: Cli) -> None:
     assert "†" not in "".join(cli("runs"))
     for name, share in (("e", 0.94), ("f", 0.04)):
         record(runs_dir(), name=name, lineage={"run": "a"}, read=(share, "a"))
@@ -100,13 +102,13 @@ def test_loss_on_text_that_was_read_has_a_mark_and_a_word(several: dict[str, Run
     assert {row["read_share"] for row in cli.json("compare", "e", "f")["runs"]} == {0.94, 0.04}
 
 
-def test_run_with_a_damaged_run_json_is_listed_last_by_age(several: dict[str, RunFolder], cli: Cli) -> None:
+def test_run_with_a_damaged_run_json_is_listed_last_by_age(several: Runs, cli: Cli) -> None:
     several["a"].spec_path.write_text('{"format": 1, "created": 0, "corpus": {}, "settings": 7}')
     rows = cli.json("runs", "--sort", "created")
     assert (names(rows), rows[-1]["created"]) == ("dcba", None)
 
 
-def test_tags_are_added_removed_and_printed(several: dict[str, RunFolder], cli: Cli) -> None:
+def test_tags_are_added_removed_and_printed(several: Runs, cli: Cli) -> None:
     assert cli("tag", "a", "good", "#paper,draft") == ("good paper draft\n", "")
     cli("tag", "a", "good")  # twice is once
     assert cli.json("tag", "a", "last", "--remove", "paper")["tags"] == ["good", "draft", "last"]
@@ -115,9 +117,7 @@ def test_tags_are_added_removed_and_printed(several: dict[str, RunFolder], cli: 
     assert read_notes(several["a"]).tags == ("good", "draft", "last")
 
 
-def test_note_is_written_shown_and_removed(
-    several: dict[str, RunFolder], cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_note_is_written_shown_and_removed(several: Runs, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     change_notes(several["a"], lambda now: Notes(("good",)))
     assert cli("note", "a", " less dropout ") == ("less dropout\n", "")
     monkeypatch.setattr("sys.stdin", io.StringIO("two\nlines\n"))
@@ -133,9 +133,7 @@ def test_note_is_written_shown_and_removed(
     assert read_notes(several["a"]).note == ""
 
 
-def test_question_of_delete_counts_texts(
-    several: dict[str, RunFolder], cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_question_of_delete_counts_texts(several: Runs, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("story.json", "poem.json", ".poem.json.lock"):
         several["a"].sessions_dir.mkdir(exist_ok=True)
         (several["a"].sessions_dir / name).write_text("{}")
@@ -149,7 +147,7 @@ def test_question_of_delete_counts_texts(
     assert several["a"].exists()
 
 
-def test_runs_are_renamed_and_deleted(several: dict[str, RunFolder], cli: Cli) -> None:
+def test_runs_are_renamed_and_deleted(several: Runs, cli: Cli) -> None:
     out, err = cli("delete", "a", "nobody", "--yes", code=1)
     assert (out, err.splitlines()[0]) == ("", "Nothing was deleted")
     assert several["a"].exists()  # all names are looked up first
@@ -164,7 +162,7 @@ def test_runs_are_renamed_and_deleted(several: dict[str, RunFolder], cli: Cli) -
     assert f"The link snapshots led to {runs_dir.parent / 'elsewhere'}, which is kept" in cli("delete", "d", "--yes")[1]
 
 
-def test_run_that_cannot_be_deleted_does_not_keep_the_others_from_it(several: dict[str, RunFolder], cli: Cli) -> None:
+def test_run_that_cannot_be_deleted_does_not_keep_the_others_from_it(several: Runs, cli: Cli) -> None:
     with record(runs_dir(), "running", name="busy") as busy:
         out, err = cli("delete", "a", "busy", "c", "--yes", "--json", code=1)
         assert busy.run.exists()

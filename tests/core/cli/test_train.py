@@ -33,8 +33,7 @@ def test_options_go_before_the_preset(workspace: Path, cli: Cli) -> None:
         hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=40, max_minutes=None, lr=0.02,
         kernel="nn", threads=1,
     )  # fmt: skip
-    assert (found["preset"], found["settings"]) == ("standard", expected.to_dict())
-    assert found["corpus"]["chars"] == 1000
+    assert (found["preset"], found["settings"], found["corpus"]["chars"]) == ("standard", expected.to_dict(), 1000)
 
 
 def weights(name: str) -> dict[str, Any]:

@@ -50,8 +50,7 @@ def test_json_names_run_and_folder_in_the_first_event(workspace: Path, cli: Cli)
         ("resume", "first", "--max-steps", "50"),
         ("watch", "first"),
     ):
-        out = cli(*words, "--json")[0]
-        events = [json.loads(line) for line in out.splitlines()]
+        events = [json.loads(line) for line in cli(*words, "--json")[0].splitlines()]
         assert {name: events[0].get(name) for name in place} == place, words
         assert all(("run" in event) == (event["event"] in ("started", "resumed")) for event in events)
     assert '"path"' not in find_run("first").events_path.read_text()  # a run may be moved
@@ -86,8 +85,7 @@ def test_resumed_run_is_judged_by_what_it_did_before(capsys: pytest.CaptureFixtu
 def test_progress_in_a_narrow_terminal_keeps_the_time_that_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int, shown: str
 ) -> None:
-    stderr = Terminal()
-    monkeypatch.setattr("sys.stderr", stderr)
+    monkeypatch.setattr("sys.stderr", stderr := Terminal())
     monkeypatch.setattr(TerminalLine, "INTERVAL", 0.0)
     monkeypatch.setenv("COLUMNS", str(columns))
     with record(tmp_path, "running", settings=preset("quick")) as recorded, EventView(recorded.run) as view:
@@ -127,17 +125,14 @@ def test_training_whose_loss_ran_away_before_its_end_says_so(cli: Cli, log_inste
 
 def test_end_of_training_and_watch_compare_with_simple_models(cli: Cli, log_instead_of_training: LogEvents) -> None:
     """The app said that a run was worse than two letters' memory, the command line did not."""
-    best = validated(200, 2.6, whole=True)
     last = Finished(step=200, reason="done", loss=2.6, best_step=200, train_seconds=9.0, best_whole=True)
-    log_instead_of_training(started(), stepped(200, 2.6), best, last)
+    log_instead_of_training(started(), stepped(200, 2.6), validated(200, 2.6, whole=True), last)
     assert "That is no better than " in cli(*TRAIN, "--name", "compared")[1]
     assert "That is no better than " in cli("watch", "compared")[1]
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_training_ends_with_number_of_a_signal(
-    cli: Cli, log_instead_of_training: LogEvents, name: str, code: int
-) -> None:
+def test_signal_is_the_exit_code(cli: Cli, log_instead_of_training: LogEvents, name: str, code: int) -> None:
     last = Finished(step=5, reason="stopped", loss=None, best_step=0, train_seconds=1.0)
     log_instead_of_training(started(), stepped(5), Controlled(step=5, id=name, command="stop"), last)
     assert cli(*TRAIN, "--name", name, code=code)[1].endswith(f"Next: charlstm resume {name}\n")

@@ -28,9 +28,8 @@ for words in {COMMANDS}:
 
 def test_each_command_that_needs_torch_says_in_a_sentence_that_it_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("A text of some length.\n" * 50)
-    answer = subprocess.run(
-        [sys.executable, "-P", "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    words = [sys.executable, "-P", "-c", CODE]
+    answer = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["1"] * len(COMMANDS)
     assert answer.stderr.count(str(TorchError())) == len(COMMANDS), answer.stderr
     assert os.listdir(tmp_path) == ["text"]

@@ -29,17 +29,14 @@ from recorded_run import tiny_model
 pytestmark = pytest.mark.usefixtures("workspace")
 
 
-def test_import_prints_path_of_model(
-    workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_import_prints_the_path(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli("export", "fox", "--to", "script", "--out", "theirs.net") == ("theirs.net\n", "")
     out, err = cli("import", "theirs.net")
     assert out == "theirs.safetensors\n"
     assert "1 × 12 LSTM" in err
-    assert cli.json("info", "theirs.safetensors")["info"] == cli.json("info", "fox")["info"] | {
-        "imported_from": "theirs.net"
-    }
+    expected = cli.json("info", "fox")["info"] | {"imported_from": "theirs.net"}
+    assert cli.json("info", "theirs.safetensors")["info"] == expected
     printed = cli.flat("info", "theirs.safetensors")
     assert all(words in printed for words in ("imported_from theirs.net", "frequent ␣ ", "start ↵ "))
     ask = ("--prime", "the ", "--length", "30")
@@ -103,8 +100,7 @@ def test_missing_folder_is_said_before_work(cli: Cli, monkeypatch: pytest.Monkey
     cli("generate", "--help")  # imports what would keep a function that is replaced
     for work in ("cli.options.open_model", "runs.comparison.read_run"):
         monkeypatch.setattr(f"charlstm.{work}", lambda *_, **__: pytest.fail("the work was done first"))
-    err = cli(*words, "missing/page.html", code=1)[1]
-    assert err.startswith("charlstm: There is no folder missing: ")
+    assert cli(*words, "missing/page.html", code=1)[1].startswith("charlstm: There is no folder missing: ")
 
 
 @pytest.mark.parametrize("name", LIBRARY)
@@ -122,8 +118,7 @@ def test_all_that_writes_a_file_for_the_user_follows_the_same_rules(name: str, t
     path.write_bytes(b"old")
     link.symlink_to(path.name)
     save(link, model)
-    assert (link.is_symlink(), path.read_bytes() != b"old") == (True, True)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    assert (link.is_symlink(), path.read_bytes() != b"old", stat.S_IMODE(path.stat().st_mode)) == (True, True, 0o604)
     (tmp_path / "sessions").mkdir()
     (tmp_path / "run.json").write_text("{}")
     for path in (tmp_path / f"new{ending}", tmp_path / "sessions" / f"new{ending}"):
