@@ -94,12 +94,9 @@ def test_two_ranks_train_stop_and_resume_with_the_losses_of_one(tmp_path: Path, 
     two = losses(events)
     assert max(abs(two[step] - one[step]) / one[step] for step in range(1, 51)) < 1e-4
     assert losses(list(read_events(shared.events_path))) == two
-    end = events[-1]
-    assert end.reason == "stopped"
-    status = shared.status()
-    assert (status.state, status.step) == ("stopped", end.step)
-    state = read_state(shared.state_path)
-    assert state.step == end.step
+    end, status, state = events[-1], shared.status(), read_state(shared.state_path)
+    assert (end.reason, status.state) == ("stopped", "stopped")
+    assert status.step == state.step == end.step
 
     # One process resumes the run of two.
     rest = trained(shared.spec().settings, corpus=reopen_corpus(shared.spec().corpus), state=state).events

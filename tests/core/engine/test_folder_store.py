@@ -3,7 +3,6 @@
 import contextlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import charlstm
@@ -13,7 +12,7 @@ from charlstm.runs.store import remove_copies
 from faulty_disk import FaultyDisk, use_disk
 from recorded_run import record, tiny_model
 from small_training import log_of
-from trained import CORPUS, PLAN, SETTINGS, trained
+from trained import CORPUS, PLAN, SETTINGS, assert_same_state, trained
 
 
 def test_trainer_with_a_folder_store_continues_exactly_in_another_trainer(tmp_path: Path) -> None:
@@ -33,9 +32,8 @@ def test_trainer_with_a_folder_store_continues_exactly_in_another_trainer(tmp_pa
     trainer.train(events.append)
     assert log_of(events) == log_of([event for event in whole.events if event.step > state.step])
     assert later.model().info["step"] == trainer.progress.best_step
-    assert {path.name for path in store.path.iterdir()} == {
-        *("model.safetensors", "state.safetensors", "state.prev.safetensors", "snapshots")
-    }
+    files = {"model.safetensors", "state.safetensors", "state.prev.safetensors", "snapshots"}
+    assert {path.name for path in store.path.iterdir()} == files
     (store.path / "state.safetensors").write_bytes(b"damaged")
     before = later.state()
     assert before.step <= 60
@@ -56,17 +54,13 @@ def test_finished_run_keeps_weights_once_and_its_exact_state_whatever_fails_mean
     store = charlstm.FolderStore(tmp_path / "novel")
     charlstm.Trainer(CORPUS, SETTINGS.with_changes(max_steps=20, ema_decay=0.9), store=store).train()
     run, whole, best = RunFolder(store.path), store.state(), store.model()
-    assert whole is not None
     save_model(run.snapshots_dir / f"{best.info['step']}.safetensors", best)
     size, at = run.state_path.stat().st_size, 0
     while run.previous_state_path.exists():
         with use_disk(FaultyDisk(at, again=True)), contextlib.suppress(OSError):
             remove_copies(run)
         at += 1
-        state = store.state()
-        assert state is not None
-        assert state.tensors.keys() == whole.tensors.keys()
-        assert all(np.array_equal(array, state.tensors[name]) for name, array in whole.tensors.items())
+        assert_same_state(store.state(), whole)
     assert run.state_path.stat().st_size < 0.8 * size
     assert run.model_file(best.info["step"]) == run.model_path
     save_model(run.model_path, tiny_model())

@@ -79,10 +79,8 @@ MASKS = {
 }
 
 
-def masks_for(
-    network: CharLSTM, rows: int, length: int, dropout: float = 0.0, shared: bool = True, weight_drop: float = 0.0
-) -> Masks:
-    how = {"dropout": dropout, "shared": shared, "weight_drop": weight_drop}
+def masks_for(network: CharLSTM, rows: int, length: int, **how: Any) -> Masks:
+    how = {"dropout": 0.0, "shared": True, "weight_drop": 0.0} | how
     return draw_masks(network, rows, length, **how, generator=torch.Generator().manual_seed(5))
 
 

@@ -57,8 +57,7 @@ class Time:
 
 
 def test_trainer_logs_validates_samples_and_saves_at_its_planned_steps(whole: Trained) -> None:
-    assert whole.names[:3] == ["started", "validation", "sample"]
-    assert whole.names[-1] == "finished"
+    assert (*whole.names[:3], whole.names[-1]) == ("started", "validation", "sample", "finished")
     steps, store = whole.only("step"), whole.store
     assert [event.step for event in steps] == list(range(4, 61, 4))
     assert steps[-1].train_loss < steps[0].train_loss
@@ -66,17 +65,14 @@ def test_trainer_logs_validates_samples_and_saves_at_its_planned_steps(whole: Tr
     validated = [event.step for event in whole.on_the_way]
     assert validated == [0, 7, 14, 21, 28, 35, 42, 49, 56, 60]
     assert [event.step for event in whole.only("sample")] == sorted({0, 3, 20, *validated})
-    assert sorted(store.snapshots) == [0, 3, 20]
-    assert store.snapshots[0].info["step"] == 0
+    assert {step: model.info["step"] for step, model in store.snapshots.items()} == {0: 0, 3: 3, 20: 20}
     assert [state.step for state in store.states] == [0, 60, 60]  # before and after the last validation
     assert all(event.best == (event.step in {step for step, _, _ in store.models}) for event in whole.on_the_way)
 
 
 def test_trainer_ends_with_the_loss_of_its_best_model_on_all_held_out_text(whole: Trained) -> None:
-    last = whole.last
-    assert last.reason == "done"
-    step, val_loss, model = whole.store.models[-1]
-    assert last.best_step == step == model.info["step"]
+    last, (step, val_loss, model) = whole.last, whole.store.models[-1]
+    assert (last.reason, last.best_step, model.info["step"]) == ("done", step, step)
     held_out = CORPUS.split(SETTINGS.val_fraction, SETTINGS.split).held_out
     figure = evaluate(CharLSTM.from_model(model), CORPUS.ids, held_out)
     assert figure.loss == last.loss == val_loss == model.info["val_loss"]
@@ -298,10 +294,8 @@ def test_trainer_trains_on_tiny_texts_and_warns(text: str) -> None:
 def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(whole: Trained) -> None:
     parent = whole.trainer.best
     text, other_size = make_corpus(words(800, seed=3) + " ÄÖÜ"), SETTINGS.with_changes(hidden_size=99, num_layers=1)
-    child, nothing = (
-        trained(other_size, corpus=text, start_from=parent),
-        trained(corpus=text, until=lambda event: event.name == "validation"),
-    )
+    child = trained(other_size, corpus=text, start_from=parent)
+    nothing = trained(corpus=text, until=lambda event: event.name == "validation")
     assert child.on_the_way[0].loss < nothing.on_the_way[0].loss - 0.2
     model = child.store.models[-1][2]
     assert model.vocabulary.symbols[: len(parent.vocabulary)] == parent.vocabulary.symbols
@@ -313,10 +307,8 @@ def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(whole
 def slow_evaluation(clock: Time, seconds_per_char: float) -> Any:
     """A replacement of ``evaluate`` that takes so long, in ten parts that are reported."""
 
-    def slowly(
-        network: CharLSTM, ids: Any, spans: Any, limit: int | None = None, *, progress: Any = None
-    ) -> Evaluation:
-        figure = evaluate(network, ids, spans, limit)
+    def slowly(*what: Any, progress: Any = None) -> Evaluation:
+        figure = evaluate(*what)
         for part in range(1, 11):
             clock.now += figure.chars * seconds_per_char / 10
             if progress is not None:
@@ -326,21 +318,18 @@ def slow_evaluation(clock: Time, seconds_per_char: float) -> Any:
     return slowly
 
 
-@pytest.mark.parametrize(
-    ("seconds_per_char", "val_chars", "reads_all"), [(0.005, 200, True), (0.02, 200, False), (0.02, 641, True)]
-)
+@pytest.mark.parametrize(("seconds", "val_chars", "whole"), [(0.005, 200, True), (0.02, 200, False), (0.02, 641, True)])
 def test_final_validation_takes_a_tenth_of_the_time_unless_each_validation_reads_all_or_the_loss_stays_an_estimate(
-    seconds_per_char: float, val_chars: int, reads_all: bool, monkeypatch: pytest.MonkeyPatch
+    seconds: float, val_chars: int, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine it took eight and a half minutes of a run of one. There are 641 characters to validate."""
     clock = Time(monkeypatch, 0.5)
     for module in (trainer_module, final_validation):
-        monkeypatch.setattr(module, "evaluate", slow_evaluation(clock, seconds_per_char))
-    run = trained(
-        MINUTE.with_changes(calibrate=False), make_plan(val_every=20, snapshot_steps=(0,), val_chars=val_chars)
-    )
-    assert run.last.best_whole is reads_all
-    assert ("The loss is an estimate from" in run.warnings) is not reads_all
+        monkeypatch.setattr(module, "evaluate", slow_evaluation(clock, seconds))
+    plan = make_plan(val_every=20, snapshot_steps=(0,), val_chars=val_chars)
+    run = trained(MINUTE.with_changes(calibrate=False), plan)
+    assert run.last.best_whole is whole
+    assert ("The loss is an estimate from" in run.warnings) is not whole
     if val_chars == 200:
         assert run.last.loss not in [event.loss for event in run.on_the_way], "it was measured on more text"
         assert clock.now <= 60 * 1.025, "the end is not moved for less than a fiftieth"
@@ -464,7 +453,7 @@ def test_resumed_trainer_does_not_count_loading_in_its_pace(monkeypatch: pytest.
         clock.now += 100.0
 
     monkeypatch.setattr(TrainStep, "load", slowly)
-    first = trained(settings, state=state, until=lambda event: event.name == "decision").only("decision")[0]
+    first = trained(settings, state=state, until=lambda event: event.name == "decision").events[-1]
     assert first.step + (first.steps_left or 0) > 400  # at 6 seconds a step it would have been 140
 
 
