@@ -1,5 +1,6 @@
 """What ``doctor --try`` tries."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def test_try_names_what_each_part_came_to(cli: Cli, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("charlstm.cli.doctor.LOW_SPACE", 0)
     result = cli.json("doctor", "--try", "--device", "cpu")
     assert result["problems"] == []
+    timers = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    assert all(each.finished.is_set() for each in timers), "the command would end two minutes later"
     tried = result["sections"]["tried"]
     assert tried["rewound text"] == "the same bit for bit"
     assert tried["folder of the runs"].startswith("locks")

@@ -173,7 +173,8 @@ def test_features_of_another_kind_of_text_are_left_out() -> None:
     tunes = "X:1\nT:Mr. Hill. The end. Yes!\nM:6/8\nK:D\n" + 'A2|"D"dBc (dcB)|"A"A2 B/2c/2 def|\n' * 6
     prose = 'He said, "Go (now)." She left. It is 12.\n\n  An end! 42 cats sat there.\n' * 20
     program = PROGRAM * 10
-    assert [kind_of_text(text) for text in (tunes, prose, program)] == ["tunes", "prose", "program"]
+    kinds = [kind_of_text(text) for text in (tunes, "X:1\nK:D\nA|\n", prose, program)]
+    assert kinds == ["tunes", "tunes", "prose", "program"]
     of_words = {"position in word", "position in sentence", "after a sentence", "capitalised word", "vowel"}
     assert not of_words & named_features(tunes * 20)
     assert {"tune header", "position in bar", "inside quotes"} <= named_features(tunes * 20)
