@@ -97,7 +97,12 @@ def text_of(path: Path) -> str:
     return session_file.read(path).state.document.text.read()
 
 
-def state_of(session: Session) -> session_file.SessionState:
+def state_of(document: Document, **values: Any) -> session_file.SessionState:
+    """A document as it is now, to be written."""
+    return session_file.SessionState(document.copy(), about(document), **values)
+
+
+def state_of_session(session: Session) -> session_file.SessionState:
     """All of a session, to be written."""
     document = Document.of(replace(session.document.state, seed=session.seed), session.document.names)
     return session_file.SessionState(
@@ -106,7 +111,7 @@ def state_of(session: Session) -> session_file.SessionState:
 
 
 def save_session(session: Session, path: Path) -> None:
-    session_file.write(path, state_of(session))
+    session_file.write(path, state_of_session(session))
 
 
 def load_session(path: Path, model: Model) -> Session:

@@ -27,10 +27,10 @@ from pathlib import Path
 from charlstm import storage
 from charlstm.generation.document import Document
 from charlstm.generation.rows import CHOSEN
-from charlstm.generation.session_file import ReadSession, SessionState, read, write
+from charlstm.generation.session_file import ReadSession, read, write
 from charlstm_tui.player.session_saver import SessionSaver
 from faulty_disk import PowerLossDisk
-from played_documents import about
+from played_documents import state_of
 
 LONGEST_TRY = 1.5
 """Seconds for which a process types, at most."""
@@ -63,10 +63,6 @@ def made_file(place: Path, megabytes: float) -> Path:
     path = place / "auto-20260101-000000.json"
     write(path, state_of(made_document(int(megabytes * 1e6))), automatic=True)
     return path
-
-
-def state_of(document: Document) -> SessionState:
-    return SessionState(document.copy(), about(document))
 
 
 def do(document: Document, chance: random.Random) -> None:

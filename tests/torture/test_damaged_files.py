@@ -54,7 +54,7 @@ from charlstm.training import estimate
 from charlstm.training.plan import MeasuredSpeed, read_plan
 from charlstm.training.settings import Settings
 from charlstm.user_files import save
-from played_documents import load_session, save_session, state_of, text_of, work_on
+from played_documents import load_session, save_session, state_of_session, text_of, work_on
 from recorded_run import NASTY, record, tiny_model
 from small_training import MemoryStore, make_plan
 
@@ -300,7 +300,7 @@ def session(place: Path) -> Kind:
         goods.append(path.read_bytes())
         document = work_on(made.document.copy(), 40)
         document.rename(document.branch, NASTY)
-        write(path, replace(state_of(made), document=document, clamps=(Clamp(1, 1, 0.1),)), automatic=True)
+        write(path, replace(state_of_session(made), document=document, clamps=(Clamp(1, 1, 0.1),)), automatic=True)
         goods.append(path.read_bytes())
     return Kind(path, tuple(goods), damage_session, lambda: use_session(path))
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
@@ -20,15 +20,11 @@ from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from faulty_disk import use_disk
-from played_documents import about, everything, text_of
+from played_documents import about, everything, state_of, text_of
 from recorded_run import record
 from waiting import wait_until
 
 TIMEOUT = 60.0
-
-
-def state_of(document: Document, **values: Any) -> SessionState:
-    return SessionState(document.copy(), about(document), **values)
 
 
 class Played:

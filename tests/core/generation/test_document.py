@@ -164,9 +164,9 @@ def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
     spans = [found.span() for found in re.finditer("d", text)]
     document.replace_all(spans, "xyz")
     assert document.text.read() == text.replace("d", "xyz")
-    rest = [source for char, source in zip(text, sources, strict=True) if char != "d"]
+    rest = [each for each in zip(text, sources, strict=True) if each[0] != "d"]
     kept = zip(document.text.read(), document.text.sources().tolist(), strict=True)
-    assert [source for char, source in kept if char not in "xyz"] == rest
+    assert [each for each in kept if each[0] not in "xyz"] == rest
     assert document.text.read()[: document.cursor] == text[:13].replace("d", "xyz")
     assert document.undo() == "replacing"
     assert everything(document)[:4] == before[:4]
@@ -184,8 +184,7 @@ def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_p
     document.move(4)
     document.erase(after=6)
     assert document.list_branches()[1] == replace(found, current=False)
-    again = saved(document)
-    assert again.list_branches() == document.list_branches()
+    assert saved(document).list_branches() == document.list_branches()
     document.undo()
     document.switch(1)
     document.replace_all([(2, 3), (30, 31), (48, 49)], "")
@@ -240,11 +239,8 @@ def test_choice_begins_a_branch_and_the_old_text_stays():
     assert (document.text.read(), document.branch, document.cursor) == (old, 0, 13)
     assert len(document.branches) == 2
     document.branch_off(4, "y", kind="choosing")
-    assert [(each.number, each.parent, each.start) for each in document.list_branches()] == [
-        (0, None, 0),
-        (1, 0, 5),
-        (2, 0, 1),
-    ]
+    branches = [(each.number, each.parent, each.start) for each in document.list_branches()]
+    assert branches == [(0, None, 0), (1, 0, 5), (2, 0, 1)]
 
 
 def test_a_step_that_does_nothing_is_none_and_leaves_what_can_be_redone():
@@ -289,8 +285,8 @@ def test_what_was_undone_does_not_come_back_by_going_to_another_branch_and_back(
     kept = document.text.read()
     stream(document, "undone")
     assert document.undo() == GENERATE
-    shown = [(each.start, each.stop, each.text) for each in document.list_branches()]
-    assert shown[0] == (0, 14, kept[3:])
+    shown = document.list_branches()
+    assert (shown[0].start, shown[0].stop, shown[0].text) == (0, 14, kept[3:])
     for again in (document, saved(document)):
         again.switch(1)
         assert (again.redoable, again.undo(), again.undoable) == ("", "switching branches", GENERATE)
@@ -299,7 +295,7 @@ def test_what_was_undone_does_not_come_back_by_going_to_another_branch_and_back(
         assert (again.text.read(), again.cursor) == (kept, 14 + 3)
         again.switch(0)  # nor by going to the branch where one is
         assert again.text.read() == kept
-        assert [(each.start, each.stop, each.text) for each in again.list_branches()] == shown
+        assert again.list_branches() == shown
 
 
 def test_own_text_that_stands_there_keeps_what_follows_on_its_branch():

@@ -10,14 +10,7 @@ from torch.nn.functional import cross_entropy
 from charlstm.engine.network import CharLSTM
 from charlstm.errors import CharLSTMError
 from charlstm.generation import dynamic
-from charlstm.generation.dynamic import (
-    Adaptation,
-    AdaptiveModel,
-    evaluate_dynamic,
-    own_texts,
-    score_dynamic,
-    score_with,
-)
+from charlstm.generation.dynamic import Adaptation, AdaptiveModel, evaluate_dynamic, score_dynamic, score_with
 from charlstm.generation.scoring import score
 from charlstm.model.file import Model
 
@@ -41,7 +34,7 @@ class TorchModel:
         self.weights = list(self.network.parameters())
         self.original = [each.detach().clone() for each in self.weights]
         squares, segments = [torch.zeros_like(each) for each in self.original], 0
-        for ids in own_texts(model):
+        for ids in dynamic.own_texts(model):
             for _, whole in self.losses(ids):
                 if whole:
                     segments += 1
@@ -144,17 +137,16 @@ def test_evaluate_dynamic_is_the_mean_over_all_spans(model):
     ids = model.vocabulary.encode(TEXT)[0]
     whole = evaluate_dynamic(model, ids, [(0, len(ids))])
     assert whole == pytest.approx(score_dynamic(model, TEXT).loss, abs=1e-4)
-    reported = []
-    half = len(ids) // 2
+    reported, half = [], len(ids) // 2
     spans = [(0, half), (half, len(ids))]
     parts = evaluate_dynamic(model, ids, spans, progress=lambda *done: reported.append(done))
     assert reported[-1] == (len(ids) - 2, len(ids) - 2)
     fixed = evaluate_dynamic(model, ids, spans, strength=0)
-    second = score_dynamic(model, TEXT[half:])
-    first = score_dynamic(model, TEXT[:half])
-    apart = (first.nats[1:].sum() + second.nats[1:].sum()) / (len(ids) - 2)
-    alone = sum(score(model, text).nats[1:].sum() for text in (TEXT[:half], TEXT[half:]))
-    assert fixed == pytest.approx(alone / (len(ids) - 2), abs=1e-4)
+    alone, apart = (
+        sum(scored(model, text).nats[1:].sum() for text in (TEXT[:half], TEXT[half:])) / (len(ids) - 2)
+        for scored in (score, score_dynamic)
+    )
+    assert fixed == pytest.approx(alone, abs=1e-4)
     assert parts < apart < fixed, "what is learnt in a span helps in the next one"
 
 

@@ -18,9 +18,7 @@ def corpus_of(text, dtype=None):
     """The attributes of a corpus that the index uses, without a cache on disk."""
     vocabulary = Vocabulary(sorted(set(text)))
     ids = vocabulary.encode(text)[0].astype(dtype or vocabulary.dtype)
-    return SimpleNamespace(
-        ids=ids, vocabulary=vocabulary, text=lambda start=0, stop=None: vocabulary.decode(ids[start:stop])
-    )
+    return SimpleNamespace(ids=ids, vocabulary=vocabulary, text=lambda start, stop: vocabulary.decode(ids[start:stop]))
 
 
 def slow_copied(corpus, text, length):
@@ -76,9 +74,7 @@ def test_novelty_agrees_with_plain_searching_also_in_a_text_that_grows(corpus, p
 
 def test_novelty_compares_few_of_a_million_places_with_the_same_passage(monkeypatch):
     compared, extend = [], novelty._extend
-    monkeypatch.setattr(
-        novelty, "_extend", lambda ids, starts, *rest: compared.append(starts) or extend(ids, starts, *rest)
-    )
+    monkeypatch.setattr(novelty, "_extend", lambda ids, at, *rest: compared.append(at) or extend(ids, at, *rest))
     report = Novelty(NoveltyIndex(corpus_of("-" * 1_000_000 + "\n"))).update("-" * 40 + "\n")
     assert report.matches == (Match(0, 41, 999_960),)
     assert sum(map(len, compared)) < 100_000

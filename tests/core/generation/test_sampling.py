@@ -12,17 +12,7 @@ from hypothesis.extra import numpy as hnp
 from charlstm.errors import GenerationError
 from charlstm.generation import sampling
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.sampling import (
-    Sampler,
-    check_seed,
-    draw,
-    draws,
-    key_for,
-    next_seed,
-    other_seed,
-    uniform,
-    uniforms,
-)
+from charlstm.generation.sampling import Sampler, check_seed, draw, draws, key_for, other_seed, uniform, uniforms
 from random_examples import examples
 
 # Logits on a coarse grid: ties are common, and rounding does not decide on which side of a limit one is.
@@ -208,4 +198,4 @@ def test_other_seed_is_the_first_that_draws_another_character(seed):
         assert found == expected
     assert other_seed(np.array([0, 1, 0], np.float32), 1, seed, 0, 5) is None
     assert other_seed(np.array([0, 1, 1e-30], np.float32), 1, seed, 0, 5) is None
-    assert other_seed(np.array([0, 1, 0], np.float32), 0, seed, 0, 5) == next_seed(seed)
+    assert other_seed(np.array([0, 1, 0], np.float32), 0, seed, 0, 5) == sampling.next_seed(seed)

@@ -16,25 +16,12 @@ from charlstm.generation.document import Document
 from charlstm.generation.reading import Reading
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
-from charlstm.generation.session_file import (
-    FileLostError,
-    OwnFile,
-    SessionState,
-    delete,
-    give_title,
-    read,
-    read_summary,
-    write,
-)
+from charlstm.generation.session_file import FileLostError, OwnFile, delete, give_title, read, read_summary, write
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model
 from charlstm.paths import cache_dir
 from faulty_disk import FaultyDisk, have_no_locks, use_disk
-from played_documents import about, everything, load_session, played, save_session, text_of, work_on
-
-
-def state_of(document: Document, **values: Any) -> SessionState:
-    return SessionState(document.copy(), about(document), **values)
+from played_documents import about, everything, load_session, played, save_session, state_of, text_of, work_on
 
 
 def worked_on(seed: int = 0) -> Document:
@@ -94,9 +81,7 @@ def test_saved_session_continues_alike(model: Model, tmp_path: Path) -> None:
         loaded.switch(number)
         session.switch(number)
         assert [step.char for step in loaded.stream(100)] == [step.char for step in session.stream(100)]
-    assert [step.probability for step in loaded.steps()] == pytest.approx(
-        [step.probability for step in session.steps()]
-    )
+    assert [one.probability for one in loaded.steps()] == pytest.approx([one.probability for one in session.steps()])
 
 
 def test_session_goes_on_with_a_model_that_has_other_characters_and_fewer_cells(
@@ -124,8 +109,7 @@ def test_summary_is_read_from_the_first_line(tmp_path: Path) -> None:
     write(path, replace(state_of(document), summary=summary), automatic=True)
     path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
     found = read_summary(path)
-    assert found == replace(summary, words=document.words)
-    assert found.saved == 5.0
+    assert (found, found.saved) == (replace(summary, words=document.words), 5.0)
 
 
 def test_title_is_given_and_the_time_of_the_last_change_stays(tmp_path: Path) -> None:
@@ -365,8 +349,7 @@ def test_text_that_was_kept_is_not_read_again(session: Session) -> None:
 def test_text_that_was_changed_since_is_read_from_there_on(session: Session) -> None:
     document = session.document
     document.replace(200, 201, "j")
-    found = recalled(session, document)
-    assert found.follow(document.text) == 200
+    assert recalled(session, document).follow(document.text) == 200
 
 
 def test_other_weights_primes_and_damaged_entries_are_read_anew(session: Session, make_model: object) -> None:
@@ -390,6 +373,5 @@ def test_oldest_entries_are_forgotten(session: Session, monkeypatch: pytest.Monk
         (entry,) = (cache_dir() / "readings").glob(f"auto-{number}-*.npz")
         os.utime(entry, (1e9 + number, 1e9 + number))
     assert len(list((cache_dir() / "readings").glob("*.npz"))) == 3
-    short = Session(session.model, "abc")
-    reading_cache.keep(short.reading, Path("auto-short.json"))  # which is read faster
+    reading_cache.keep(Session(session.model, "abc").reading, Path("auto-short.json"))  # which is read faster
     assert not list((cache_dir() / "readings").glob("auto-short*"))

@@ -31,7 +31,7 @@ from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import Held, driven
-from played_documents import state_of, text_of
+from played_documents import state_of_session, text_of
 from playing_app import PRIME, PlayingApp, playing
 from recorded_run import record, tiny_model
 
@@ -323,7 +323,7 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
     monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
     run = record(tmp_path / "runs", "finished", name="one", steps=200).run
     played = Played(load_model(model), "a")
-    state = state_of(played)
+    state = state_of_session(played)
     umask = os.umask(0o027)
     try:
         for path, folder, file in (
