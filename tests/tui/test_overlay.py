@@ -114,6 +114,7 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[R
         assert (validation, best) == (f"~{val_loss(400):.3f}", f"{val_loss(400):.3f}")  # the best loss is exact
         bold = [pane.chart.part_style(name).bold for name in ("run-0", "run-train-0", "run-raw-0")]
         assert bold == [True, None, None]
+        assert not pane.chart.render_line(pane.chart.size.height).text.strip()  # as it grows, before it is told so
 
         await app.press("left", "shift+left", shows="at step")
         first = pane.chart.cursor
@@ -200,3 +201,11 @@ async def test_curves_appear_as_their_logs_are_read(
         await app.shows("the first 2 runs of 3 over steps")
         await app.lacks("reading")
         assert len(read) == 2
+
+
+async def test_a_run_that_cannot_be_read_has_no_curves_which_is_said(places: Path) -> None:
+    record(places, name="one").run.spec_path.write_text("{")
+    async with driven(places) as app:
+        await app.go("runs")
+        await app.shows("cannot be read")
+        await app.press("v", shows=("0 runs over steps", "no step was taken yet"))
