@@ -28,6 +28,7 @@ def read(data: bytes, sizes: list[int], encoding: str, options: TextOptions) -> 
 @examples(40)
 @given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]))
 @example("a\r\nb", [2], "utf-8")
+@example("e" * 1_000_000 + "\u0301", [1_000_000], "utf-8")  # as many as are held back at most
 def test_decoded_does_not_depend_on_block_size(text: str, sizes: list[int], encoding: str) -> None:
     options = TextOptions()
     streamed, tally = read(text.encode(encoding), sizes, encoding, options)

@@ -107,6 +107,8 @@ def test_has_card_needs_a_driver_and_a_torch_that_is_built_for_it(
     monkeypatch.setattr(system, "torch_folder", lambda: tmp_path)
     monkeypatch.setattr(Path, "exists", lambda path: str(path) in drivers)
     assert estimates.has_card("auto") == found
+    (tmp_path / "version.py").unlink()
+    assert not estimates.has_card("auto")
 
 
 @pytest.mark.parametrize("chars", [10, 20_000, 465_000, 2_000_000, 10**9])

@@ -41,6 +41,13 @@ def test_search_tries_nothing_on_a_quiet_machine() -> None:
     assert set(train(ThreadSearch((1, 2), 2), QUIET, 600)) == {2}
 
 
+@pytest.mark.parametrize(("speed", "chosen"), [(21.0, 1), (22.0, 2)])
+def test_search_takes_another_number_only_where_that_is_clearly_faster(speed: float, chosen: int) -> None:
+    search = ThreadSearch((1, 2), 1)
+    train(search, machine({1: 20.0, 2: speed}), 60)
+    assert search.chosen == chosen
+
+
 def test_search_follows_a_process_that_comes_and_goes() -> None:
     search = ThreadSearch((1, 2), 2)
     train(search, QUIET, 30)
