@@ -34,9 +34,8 @@ class AnsweringTerminal(Terminal):
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_first_start_suits_the_background_and_keys_count_before_and_after_the_answer_which_is_none(
-    late: bool, machine: tuple[Path, dict[str, str]]
-) -> None:
+def test_first_start_suits_the_background_and_takes_keys(late: bool, machine: tuple[Path, dict[str, str]]) -> None:
+    """Before and after the answer, which is none."""
     app = AnsweringTerminal([], *machine)
     app.answer, app.after = (WHITE + DEVICE, b"Welcome") if late else (b"2" + WHITE + DEVICE, QUESTIONS)
     app.until(lambda: not app.answer)

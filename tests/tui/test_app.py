@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from textual.events import AppBlur, AppFocus
-from textual.message import Message
 from textual.widgets import Input
 
 from charlstm.config import load_config
@@ -156,9 +155,7 @@ async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -
         ("paused", "l", [], "novel-quick-1 is paused and stays so."),
     ],
 )
-async def test_quitting_asks_about_a_live_run(
-    places: Path, state: Any, key: str, asked: list[str], farewell: str
-) -> None:
+async def test_quitting_asks_of_a_live_run(places: Path, state: Any, key: str, asked: list[str], farewell: str) -> None:
     record(places, "queued", name="half").close()
     question = f"Quit while training {'is paused' if state == 'paused' else 'continues'}?"
     async with training(places, state, size=(120, 30)) as (run, app):
@@ -195,9 +192,8 @@ async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, m
 
 
 @pytest.mark.parametrize(("seen", "rings"), [((), True), ((AppBlur, AppFocus), False)], ids=["unknown", "here"])
-async def test_terminal_rings_when_a_run_ends_unless_it_tells_that_it_has_the_focus(
-    places: Path, seen: tuple[type[Message], ...], rings: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_end_of_a_run_rings(places: Path, seen: Any, rings: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the terminal tells that it has the focus."""
     told: list[str] = []
     async with training(places, steps=1200, planned=1300) as (run, app):
         await app.until(lambda: app.app.runs_state.live)

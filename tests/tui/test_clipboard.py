@@ -10,9 +10,8 @@ from charlstm_tui.app import CharLSTMApp
 
 
 @pytest.mark.parametrize(("variable", "copied"), [("NONE", "é"), ("SSH_CONNECTION", "")])
-def test_text_is_copied_with_the_program_of_a_mac_where_the_session_is_local(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, copied: str
-) -> None:
+def test_text_is_copied_on_a_mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, copied: str) -> None:
+    """Where the session is local."""
     (tmp_path / "pbcopy").write_text(f"#!/bin/sh\ncat > {tmp_path}/copied\n")
     (tmp_path / "pbcopy").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)

@@ -71,9 +71,8 @@ def test_a_spike_survives_any_thinning_and_does_not_press_the_rest_flat() -> Non
     y[12_345] = 3.0
     assert braille("".join(drawn(ChartData(train=Curve(x, y)), 60, 12).splitlines()[:3])) >= 1
     data = falling()
-    assert "4.0 ┤" in drawn(
-        replace(data, train=Curve(x, np.append(4.1, y[1:] / 3))), 60, 12
-    )  # the first loss is in sight
+    first = np.append(4.1, y[1:] / 3)  # which is in sight
+    assert "4.0 ┤" in drawn(replace(data, train=Curve(x, first)), 60, 12)
     data.train.y[-1] = 1e12
     assert sum(braille(row[:60]) > 0 for row in drawn(data, height=20).splitlines()) >= 5  # before the last step
 
@@ -121,14 +120,7 @@ def test_log_axes_space_decades_evenly_and_time_is_written_as_time() -> None:
     width=st.integers(0, 130),
     height=st.integers(0, 50),
     values=st.lists(st.floats(width=32) | st.floats(0.5, 6), max_size=60),
-    view=st.builds(
-        ChartView,
-        bits=st.booleans(),
-        seconds=st.booleans(),
-        log_x=st.booleans(),
-        log_y=st.booleans(),
-        zoom=st.integers(-1, 8),
-    ),
+    view=st.builds(ChartView, bits=..., seconds=..., log_x=..., log_y=..., zoom=st.integers(-1, 8)),
 )
 @examples(60)
 def test_any_curve_in_any_size_is_painted(width: int, height: int, values: list[float], view: ChartView) -> None:

@@ -124,9 +124,7 @@ def test_question_is_answered_once_the_text_is_read_and_goes_with_its_order(runn
     assert not any(batch.answered for batch in running.batches[count:])
 
 
-def test_unexpected_error_ends_the_order_alone(
-    running: Running, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
-) -> None:
+def test_error_ends_one_order(running: Running, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]) -> None:
     def fail(*_: object) -> None:
         raise ValueError("bad luck")
 

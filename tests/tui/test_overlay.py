@@ -85,9 +85,7 @@ async def overlaid(app: Driven, *names: str) -> OverlayPane:
     return app.mode.query_one(OverlayPane)
 
 
-async def test_v_shows_the_curves_of_marked_runs_escape_the_table_and_d_compares_what_is_drawn(
-    runs: list[Recorded], places: Path
-) -> None:
+async def test_v_draws_marked_runs_and_d_compares_what_is_drawn(runs: list[Recorded], places: Path) -> None:
     """After ``o`` in Train it compared what was marked in the table, or asked for marks."""
     third = record(places, "finished", name="three")
     async with driven(places) as app:
@@ -175,9 +173,7 @@ async def test_legend_has_the_only_setting_that_differs_and_marks_the_best_run(p
         assert re.search(r"256 · large .* [.\d]+ ◂", text)
 
 
-async def test_curves_appear_as_their_logs_are_read(
-    runs: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_curves_appear_once_read(runs: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And of more marked runs than there are letters no log is read."""
     gates, read = (threading.Event(), threading.Event()), []
 

@@ -74,9 +74,7 @@ async def test_l_in_runs_takes_a_run_out_of_the_queue_and_puts_it_in(places: Pat
             assert launched == []
 
 
-async def test_run_that_diverged_is_resumed_with_a_lower_rate_and_not_put_into_the_queue(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_diverged_run_gets_a_lower_rate_and_is_not_queued(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was resumed exactly as it was, and so diverged again."""
     resumed: list[dict[str, object]] = []
     monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: resumed.append(changes))
@@ -87,7 +85,7 @@ async def test_run_that_diverged_is_resumed_with_a_lower_rate_and_not_put_into_t
     with record(places, "running", name="busy"):
         async with driven(places, (100, 30)) as app:
             await app.go("runs")
-            await app.press("down", shows="diverged")
+            await app.press("down", shows="the loss was no longer a number")
             await app.press("l", shows="risky has diverged and would again: resume it with a lower learning rate")
             assert waiting() == []
             await app.press("r", shows="Resume with a lower rate")

@@ -68,9 +68,7 @@ async def test_a_picture_of_the_screen_is_saved(places: Path, monkeypatch: pytes
     assert ElementTree.parse("screen.svg").getroot().tag.endswith("svg")
 
 
-async def test_a_folder_that_is_gone_is_said_when_something_is_saved_or_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_folder_that_is_gone_is_said_at_save_and_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app ended with a traceback."""
     gone = tmp_path / "gone"
     gone.mkdir()

@@ -90,9 +90,7 @@ async def test_corpus_and_help_look_as_in_their_snapshots(home: Path) -> None:
         await check_screen("help", app)
 
 
-async def test_train_before_a_start_and_the_settings_look_as_in_their_snapshots(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_train_before_a_start_looks_as_in_its_snapshots(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run_command(*argv: str) -> Any:
         costs = {"memory_bytes": 345e6, "chars_per_second": 23_456.0, "epochs": 73.8}
         return [{"name": name, "seconds": 60.0 * (at + 1), **costs} for at, name in enumerate(PRESETS)]

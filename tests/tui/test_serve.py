@@ -155,9 +155,7 @@ def test_what_is_no_address_is_refused(written: str) -> None:
         parse_address(written)
 
 
-def test_without_textual_serve_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_textual_serve_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "textual_serve", None)
     monkeypatch.delitem(sys.modules, "charlstm_tui.web.server")
     assert run(["--serve"]) == 1

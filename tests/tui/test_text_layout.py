@@ -65,9 +65,7 @@ def test_wraps_as_the_obvious_way_does(text: str, width: int) -> None:
 @example(" b你a ", "", 2, 2, 4, 0)  # a row that goes makes space in the one above the row above
 @given(texts, texts, st.integers(2, 20), st.integers(0, 130), st.integers(0, 130), st.integers(0, 9))
 @examples(75)
-def test_edit_in_the_middle_wraps_as_the_whole_text(
-    text: str, new: str, width: int, start: int, stop: int, repeat: int
-) -> None:
+def test_edit_wraps_as_the_whole_text(text: str, new: str, width: int, start: int, stop: int, repeat: int) -> None:
     text = (text + "\n") * (1 + repeat * 40)
     start, stop = sorted((min(start, len(text)), min(stop, len(text))))
     page = wrapped(text, width)

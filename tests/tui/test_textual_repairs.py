@@ -104,9 +104,7 @@ async def test_toast_of_a_notification_whose_time_is_over_goes(tmp_path: Path) -
         await app.until(lambda: not late.is_attached)
 
 
-async def test_timer_of_the_app_calls_although_the_processor_came_late(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_timer_of_the_app_calls_although_it_came_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The terminal got another size, and the app stayed as it was for good: the timer that draws it anew never
     called."""
 

@@ -42,9 +42,7 @@ def test_themes_have_the_variables_of_the_screens() -> None:
     ("truecolor", (250, 250, 245), "charlstm-light"), ("standard", None, "ansi-dark"),
     ("standard", (250, 250, 245), "ansi-light"),
 ])  # fmt: skip
-def test_first_theme_suits_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, colours: str, background: Any, name: str
-) -> None:
+def test_theme_suits_the_terminal(monkeypatch: pytest.MonkeyPatch, colours: str, background: Any, name: str) -> None:
     monkeypatch.setattr(Console, "color_system", colours)
     app = CharLSTMApp()
     if background is not None:

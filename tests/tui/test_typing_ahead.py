@@ -30,9 +30,7 @@ def text() -> Path:
     return path.absolute()
 
 
-async def test_three_enters_at_once_train_the_first_text_and_play_it(
-    places: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_three_enters_train_and_play_the_text(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine the third one came while the run was being made, or not listed yet, and did nothing."""
     monkeypatch.setattr(setup_pane, "start_run", lambda *_: record(places, "starting", name="sea-quick-1").run)
     start = Held(monkeypatch, setup_pane, "start_run")
@@ -45,9 +43,8 @@ async def test_three_enters_at_once_train_the_first_text_and_play_it(
     assert len(list_runs(places)) == 1
 
 
-async def test_enter_in_a_folder_takes_its_first_text_not_that_of_the_folder_before(
-    places: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_enter_in_a_folder_takes_its_own_text(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of the folder before."""
     inner = Path("a folder") / "inner.txt"
     inner.parent.mkdir()
     inner.write_text(SENTENCES)
@@ -63,9 +60,7 @@ async def test_enter_in_a_folder_takes_its_first_text_not_that_of_the_folder_bef
         assert app.app.corpus == CorpusChoice(str(inner.absolute()), "inner.txt")
 
 
-async def test_key_after_play_in_runs_reaches_the_played_text_and_deletes_nothing(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_key_after_play_in_runs_reaches_the_played_text(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``D`` deletes in Runs, and asks for Enter."""
     with record(places, "finished", name="novel-quick-1") as recorded:
         async with driven(places) as app:
@@ -88,9 +83,7 @@ async def test_arrow_and_enter_choose_in_the_list_of_models_however_early_they_c
         Path("other.safetensors").write_bytes(demo_path().read_bytes())
         app.burst("o", *"other", "enter")
         await app.shows("other")
-        await app.until(
-            lambda: app.app.to_play.chosen is not None and app.app.to_play.chosen.model.endswith("other.safetensors")
-        )
+        await app.until(lambda: "other.safetensors" in str(app.app.to_play.chosen))
 
 
 async def test_key_acts_long_after_one_whose_dialog_was_closed(places: Path) -> None:
@@ -102,9 +95,7 @@ async def test_key_acts_long_after_one_whose_dialog_was_closed(places: Path) -> 
         await app.press("4", mode="runs")
 
 
-async def test_keys_flow_again_after_the_longest_wait(
-    places: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_keys_flow_on_after_the_longest_wait(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.ordered_keys.LONGEST_WAIT", 0.05)
     read = Held(monkeypatch, setup_pane, "read_text_facts")
     async with driven(places) as app:
@@ -117,9 +108,7 @@ async def test_keys_flow_again_after_the_longest_wait(
         read.release()
 
 
-async def test_key_behind_one_that_is_being_handled_puts_the_picture_off(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_key_behind_another_puts_the_picture_off(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A held arrow in Runs drew three pictures for each key, between the messages that it caused."""
     async with driven(places) as driver:
         app, screen, drawn = driver.app, driver.mode, list[object]()

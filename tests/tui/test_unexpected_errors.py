@@ -1,30 +1,24 @@
 """An exception that no code expected is shown in one sentence and logged, and the app goes on."""
 
-import importlib
-import inspect
 import logging
-import pkgutil
-import re
 import threading
 from collections import deque
 from pathlib import Path
 
 import pytest
 
-import charlstm_tui
 from charlstm.errors import CharLSTMError
 from charlstm_tui import run_watcher
 from charlstm_tui.error_log import LOG, RECENT, LogFile, log_path, log_to, log_uncaught, sentence
 from charlstm_tui.run_watcher import Watcher
-from charlstm_tui.safe_workers import SafeWorkers
 from driven_app import driven, training
 from recorded_run import record
 from waiting import wait_until
 
 
-async def test_a_failing_worker_or_action_is_shown_and_logged_and_copied_if_it_is_unexpected(
-    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failing_work_shows(places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shown, and logged and copied, if it is unexpected."""
+
     async def refused() -> None:
         raise CharLSTMError("The disk is full")
 
@@ -55,9 +49,8 @@ async def test_a_failing_worker_or_action_is_shown_and_logged_and_copied_if_it_i
     assert len(unexpected_errors) == 3
 
 
-async def test_failing_reads_and_displays_of_the_runs_are_reported_once_and_the_app_goes_on(
-    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failing_reads_show(places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So are failing displays of the runs, each once, and the app goes on."""
     async with training(places, size=(120, 30), steps=100) as (run, app):
         with monkeypatch.context() as patch:
             patch.setattr(run_watcher.folder, "list_runs", lambda *_, **__: 1 / 0)
@@ -102,10 +95,9 @@ def test_a_report_to_an_app_that_ends_meanwhile_is_no_error(places: Path, unexpe
     assert not unexpected_errors
 
 
-def test_uncaught_errors_and_actions_are_logged_in_a_file_of_choice(
-    tmp_path: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tasks, log = logging.getLogger("asyncio"), tmp_path / "my.log"
+def test_uncaught_errors_and_actions_are_logged(unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a file of choice."""
+    tasks, log = logging.getLogger("asyncio"), Path("my.log").absolute()
     for logger in (LOG, tasks):
         monkeypatch.setattr(logger, "handlers", [*logger.handlers])
     monkeypatch.setattr(LOG, "level", LOG.level)
@@ -121,11 +113,10 @@ def test_uncaught_errors_and_actions_are_logged_in_a_file_of_choice(
     assert all(words in written for words in ("Textual", "action app.units", "thread reader", "never retrieved"))
     assert "ZeroDivisionError" in unexpected_errors[0]
     monkeypatch.setattr(LogFile, "flush", lambda self: 1 / 0)
-    LOG.error("no space")
-    LOG.error("no space")
-    assert [entry for entry in unexpected_errors if "cannot be written" in entry] == [
-        f"{log} cannot be written: division by zero"
-    ]
+    for _ in range(2):
+        LOG.error("no space")
+    refusals = [entry for entry in unexpected_errors if "cannot be written" in entry]
+    assert refusals == [f"{log} cannot be written: division by zero"]
     for handler in LOG.handlers:
         handler.close()
 
@@ -136,24 +127,10 @@ def test_an_expected_error_is_its_own_sentence_and_another_is_explained() -> Non
     assert "disk: No space left" in sentence(OSError(28, "No space left", "disk"), "saving")
 
 
-def test_the_log_stays_in_memory_when_it_cannot_be_written(
-    unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unwritable_log_is_kept(unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In memory."""
     (tmp_path / "a-file").write_text("")
     monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "a-file" / "below"))
     RECENT.handle(logging.LogRecord("charlstm_tui", 40, "", 0, "broken", None, None))
     assert "broken" in unexpected_errors[0]
     assert "cannot be written" in unexpected_errors[1]
-
-
-def test_every_class_with_workers_has_safe_ones() -> None:
-    modules = [each.name for each in pkgutil.walk_packages(charlstm_tui.__path__, "charlstm_tui.")]
-    found, uses = 0, re.compile(r"@work\b|self\.run_worker\(")
-    for module in (importlib.import_module(name) for name in modules if not name.endswith("__main__")):
-        if not uses.search(inspect.getsource(module)):
-            continue
-        for name, each in inspect.getmembers(module, inspect.isclass):
-            if each.__module__ == module.__name__ and uses.search(inspect.getsource(each)):
-                found += 1
-                assert issubclass(each, SafeWorkers), f"{module.__name__}.{name}"
-    assert found > 10
