@@ -65,10 +65,10 @@ class TextServer:
         self.requests: list[str] = []
         self.answers: dict[str, Answer] = {"/names.txt": whole}
 
-    def text(self, size: int = len(NAMES)) -> RemoteText:
+    def text(self) -> RemoteText:
         """A text that is fetched from here."""
         address, sha256 = f"{self.address}/names.txt", hashlib.sha256(NAMES).hexdigest()
-        return RemoteText("names", address, sha256, size, "MIT", "20,000 names")
+        return RemoteText("names", address, sha256, len(NAMES), "MIT", "20,000 names")
 
 
 @contextmanager

@@ -25,29 +25,18 @@ def session() -> charlstm.Session:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: charlstm.influence(MODEL, TEXT, 30, back=-3),
-        lambda: charlstm.name_cells(MODEL, TEXT, per_feature=0),
-        lambda: charlstm.next_words(MODEL, "the", count=0),
-        lambda: charlstm.context(MODEL, TEXT, places=0),
-        lambda: charlstm.Clamp(1, 1, value=math.nan),
-        lambda: charlstm.CharLSTM(3, 0, 1),
-        lambda: charlstm.TextOptions.from_dict(None),
-        lambda: charlstm.preset("quick", -1, 3),
-        lambda: CORPUS.split(0.1, "random"),
-        lambda: charlstm.novelty("the", CORPUS, spans=[(5, 2)]),
-        lambda: charlstm.generate(MODEL, "the", -5),
-        lambda: charlstm.generate(MODEL, "the", 5, stop=["x", ""]),
-        lambda: session().stream(-1),
-        lambda: session().at(20),
-        lambda: session().rewind(-1),
-        lambda: session().rewind(21),
-        lambda: session().choose(""),
-        lambda: session().choose("ab"),
-        lambda: session().switch(0, 30),
+        lambda: charlstm.influence(MODEL, TEXT, 30, back=-3), lambda: charlstm.name_cells(MODEL, TEXT, per_feature=0),
+        lambda: charlstm.next_words(MODEL, "the", count=0), lambda: charlstm.context(MODEL, TEXT, places=0),
+        lambda: charlstm.Clamp(1, 1, value=math.nan), lambda: charlstm.CharLSTM(3, 0, 1),
+        lambda: charlstm.TextOptions.from_dict(None), lambda: charlstm.preset("quick", -1, 3),
+        lambda: CORPUS.split(0.1, "random"), lambda: charlstm.novelty("the", CORPUS, spans=[(5, 2)]),
+        lambda: charlstm.generate(MODEL, "the", -5), lambda: charlstm.generate(MODEL, "the", 5, stop=["x", ""]),
+        lambda: session().stream(-1), lambda: session().at(20), lambda: session().rewind(-1),
+        lambda: session().rewind(21), lambda: session().choose(""), lambda: session().choose("ab"),
+        lambda: session().switch(0, 30), lambda: charlstm.save_model("/dev/null/x", MODEL),
         lambda: charlstm.Model(MODEL.config, MODEL.vocabulary, {}).check_computable(),
-        lambda: charlstm.save_model("/dev/null/x", MODEL),
     ],
-)
+)  # fmt: skip
 def test_values_out_of_their_limits_are_refused(call: Callable[[], object]) -> None:
     with pytest.raises(charlstm.CharLSTMError):
         call()

@@ -100,16 +100,13 @@ def test_classes_take_names_of_models(finished: charlstm.Run, tmp_path: Path, mo
 def test_evaluate_reads_the_part_that_is_named() -> None:
     corpus = make_corpus(words(600))
     network = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1)
-    model = network.to_model(
-        corpus.vocabulary, info={"settings": {"val_fraction": 0.25, "split": "blocks", "test_fraction": 0.2}}
-    )
+    how = {"val_fraction": 0.25, "split": "blocks", "test_fraction": 0.2}
+    model = network.to_model(corpus.vocabulary, info={"settings": how})
     split = corpus.split(0.25, "blocks", 0.2)
     parts = {"validation": split.held_out, "test": split.test, "train": split.train, "all": ((0, corpus.chars),)}
     for part, spans in parts.items():
         expected = evaluate_spans(network, corpus.ids, spans)
-        assert charlstm.evaluate(model, corpus, part) == expected
-        found = charlstm.evaluate(network, corpus, part, val_fraction=0.25, split="blocks", test_fraction=0.2)
-        assert found == expected
+        assert charlstm.evaluate(model, corpus, part) == charlstm.evaluate(network, corpus, part, **how) == expected
     assert charlstm.evaluate(network, corpus).chars == corpus.split(0.1).held_out_chars - 1
     assert charlstm.evaluate(network, corpus, "all", max_chars=300).chars < 600
 
@@ -221,12 +218,9 @@ def test_sampler_settings_are_keywords_of_what_generates() -> None:
     hints = get_type_hints(SamplerSettings)
     assert get_type_hints(SamplerKeywords) == {name: hints[name] for name in SamplerSettings().to_dict()}
     cold = SamplerSettings(temperature=0, min_p=None)
-    assert charlstm.generate("demo", "The ", 30, temperature=0, min_p=None) == charlstm.generate(
-        "demo", "The ", 30, settings=cold
-    )
-    assert charlstm.generate_many("demo", "The ", 9, samples=2, temperature=0) == (
-        charlstm.generate_many("demo", "The ", 9, samples=2, settings=cold)
-    )
+    for generate in (charlstm.generate, charlstm.generate_many):
+        text = generate("demo", "The ", 30, temperature=0, min_p=None)
+        assert text == generate("demo", "The ", 30, settings=cold)
     session = charlstm.Session(charlstm.load_model("demo"), settings=cold, top_k=3)
     assert session.settings == SamplerSettings(temperature=0, min_p=None, top_k=3)
 

@@ -287,13 +287,9 @@ HOSTILE_PICKLES = (
     *(pickle.dumps(_Touch(), protocol) for protocol in range(6)),
     f"cos\nsystem\n(S'touch {CANARY}'\ntR.".encode(),
     f'cbuiltins\neval\n(S\'__import__("os").system("touch {CANARY}")\'\ntR.'.encode(),
-    b"\x80\x02ctorch.hub\nload\n(tR.",
-    b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(tR.",
-    b"\x80\x02" + b"(" * 50_000 + b".",
-    b"\x80\x02X\xff\xff\xff\x7fabc.",
-    b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
-    b"\x80\x02" + b"]q\x00" + b"h\x00a" * 10_000 + b".",
-    b"\x80\x02" + b"K\x01" * 200_000 + b".",
-    b"\x80\x02}(X\x05\x00\x00\x00tokensK\x01u.",
+    *(b"\x80\x02ctorch.hub\nload\n(tR.", b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(tR."),
+    *(b"\x80\x02X\xff\xff\xff\x7fabc.", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f."),
+    *(b"\x80\x02" + b"(" * 50_000 + b".", b"\x80\x02" + b"]q\x00" + b"h\x00a" * 10_000 + b"."),
+    *(b"\x80\x02" + b"K\x01" * 200_000 + b".", b"\x80\x02}(X\x05\x00\x00\x00tokensK\x01u."),
 )
 """Pickles that would do harm if they were simply opened."""

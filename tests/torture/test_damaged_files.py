@@ -14,20 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import mutations
 import numpy as np
 import pytest
-from mutations import (
-    CANARY,
-    HOSTILE_PICKLES,
-    Mutation,
-    damage_bytes,
-    damage_json_or_bytes,
-    damage_lines,
-    damage_session,
-    damage_tensors,
-    damage_zip,
-    flip_bit,
-)
 
 from bounded import MB, bounded, check_sentence
 from charlstm import storage
@@ -79,7 +68,7 @@ class Kind:
 
     path: Path
     goods: tuple[bytes, ...]
-    damage: Mutation
+    damage: mutations.Mutation
     use: Callable[[], Any]
 
 
@@ -118,7 +107,7 @@ def model(place: Path) -> Kind:
                 assert 0 <= step.probability <= 1
                 assert math.isfinite(step.entropy)
 
-    return Kind(path, tuple(goods), damage_tensors, use)
+    return Kind(path, tuple(goods), mutations.damage_tensors, use)
 
 
 @kind
@@ -145,7 +134,7 @@ def exact_state(place: Path) -> Kind:
             for _ in zip(range(4), events, strict=False):
                 pass
 
-    return Kind(run.state_path, tuple(goods), damage_tensors, use)
+    return Kind(run.state_path, tuple(goods), mutations.damage_tensors, use)
 
 
 def look_at(run: RunFolder) -> None:
@@ -169,7 +158,7 @@ def event_log(place: Path) -> Kind:
     ]
     run = record(place / "runs", "finished", steps=10, name="r").run
     run.heartbeat_path.unlink()  # so that the status, too, is read from the log
-    return Kind(run.events_path, tuple(goods), damage_lines, lambda: look_at(run))
+    return Kind(run.events_path, tuple(goods), mutations.damage_lines, lambda: look_at(run))
 
 
 @kind
@@ -185,7 +174,7 @@ def commands(place: Path) -> Kind:
         for command in (*reader.read(), *reader.read(), *ControlReader(path, 17).read()):
             assert command.value is None or 0 < command.value <= 1000
 
-    return Kind(path, ("".join(json.dumps(line) + "\n" for line in lines).encode(),), damage_lines, use)
+    return Kind(path, ("".join(json.dumps(line) + "\n" for line in lines).encode(),), mutations.damage_lines, use)
 
 
 @kind
@@ -194,7 +183,7 @@ def heartbeat(place: Path) -> Kind:
     run = record(place / "runs", "crashed", steps=20, name="r").run
     goods = [each.heartbeat_path.read_bytes() for each in (*runs, run)]
     goods.append(goods[-1].replace(json.dumps(os.uname().nodename).encode(), b'"elsewhere"'))
-    return Kind(run.heartbeat_path, tuple(goods), damage_json_or_bytes, lambda: look_at(run))
+    return Kind(run.heartbeat_path, tuple(goods), mutations.damage_json_or_bytes, lambda: look_at(run))
 
 
 @kind
@@ -211,7 +200,7 @@ def run_json(place: Path) -> Kind:
         look_at(run)
         tried(lambda: open_text(run), lambda: read_plan(run.spec().plan or {}), lambda: check_resume(run, {}))
 
-    return Kind(run.spec_path, tuple(goods), damage_json_or_bytes, use)
+    return Kind(run.spec_path, tuple(goods), mutations.damage_json_or_bytes, use)
 
 
 @kind
@@ -222,14 +211,15 @@ def text_of_a_run(place: Path) -> Kind:
     def use() -> None:
         assert open_text(run).text() == TEXT
 
-    return Kind(run.text_path, (run.text_path.read_bytes(),), damage_bytes, use)
+    return Kind(run.text_path, (run.text_path.read_bytes(),), mutations.damage_bytes, use)
 
 
 @kind
 def worker_log(place: Path) -> Kind:
     words = "— worker 12 on here —\nTraceback (most recent call last):\nRuntimeError: out of memory\n"
     run = record(place / "runs", "crashed", steps=5, name="r", last_words=words).run
-    return Kind(run.log_path, (run.log_path.read_bytes(), (words + NASTY).encode()), damage_bytes, lambda: look_at(run))
+    goods = (run.log_path.read_bytes(), (words + NASTY).encode())
+    return Kind(run.log_path, goods, mutations.damage_bytes, lambda: look_at(run))
 
 
 @kind
@@ -241,7 +231,7 @@ def notes(place: Path) -> Kind:
         look_at(run)
         change_notes(run, lambda now: Notes(("other",), now.note))
 
-    return Kind(run.notes_path, (run.notes_path.read_bytes(),), damage_json_or_bytes, use)
+    return Kind(run.notes_path, (run.notes_path.read_bytes(),), mutations.damage_json_or_bytes, use)
 
 
 @kind
@@ -256,7 +246,7 @@ def known_runs(place: Path) -> Kind:
         index.remember_run(place / "new")
         index.rewrite_index(lambda paths: paths)
 
-    return Kind(path, (path.read_bytes(),), damage_lines, use)
+    return Kind(path, (path.read_bytes(),), mutations.damage_lines, use)
 
 
 # ── sessions ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,13 +292,13 @@ def session(place: Path) -> Kind:
         document.rename(document.branch, NASTY)
         write(path, replace(state_of_session(made), document=document, clamps=(Clamp(1, 1, 0.1),)), automatic=True)
         goods.append(path.read_bytes())
-    return Kind(path, tuple(goods), damage_session, lambda: use_session(path))
+    return Kind(path, tuple(goods), mutations.damage_session, lambda: use_session(path))
 
 
 # ── texts and what is remembered ────────────────────────────────────────────────────────────────────────────────────
 
 
-def cached(place: Path, pattern: str, damage: Mutation) -> Kind:
+def cached(place: Path, pattern: str, damage: mutations.Mutation) -> Kind:
     """A file of the text cache: whatever becomes of it, the text that comes out is the right one."""
     text = place / "text.txt"
     text.write_text(TEXT * 3)
@@ -341,10 +331,10 @@ def cached(place: Path, pattern: str, damage: Mutation) -> Kind:
 
 
 KINDS |= {
-    "cache: corpus.json": lambda place: cached(place, "texts/TEXT/corpus.json", damage_json_or_bytes),
-    "cache: ids.bin": lambda place: cached(place, "texts/TEXT/ids.bin", damage_bytes),
-    "cache: figures": lambda place: cached(place, "texts/TEXT/figures-*.json", damage_json_or_bytes),
-    "cache: sources": lambda place: cached(place, "sources/*.json", damage_json_or_bytes),
+    "cache: corpus.json": lambda place: cached(place, "texts/TEXT/corpus.json", mutations.damage_json_or_bytes),
+    "cache: ids.bin": lambda place: cached(place, "texts/TEXT/ids.bin", mutations.damage_bytes),
+    "cache: figures": lambda place: cached(place, "texts/TEXT/figures-*.json", mutations.damage_json_or_bytes),
+    "cache: sources": lambda place: cached(place, "sources/*.json", mutations.damage_json_or_bytes),
 }
 
 
@@ -361,7 +351,7 @@ def measured_speeds(place: Path) -> Kind:
         if found and (measured := estimate.find_speed(settings, 83, rows, length)) is not None:
             plain(estimate.estimate(settings, 1_000_000, 83, measured))
 
-    return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
+    return Kind(path, (path.read_bytes(),), mutations.damage_json_or_bytes, use)
 
 
 @kind
@@ -376,7 +366,7 @@ def state_of_the_app(place: Path) -> Kind:
 
     preferences = Preferences(SamplerSettings(top_k=3, top_p=0.5), 30.0, "entropy", 20, "Once\n", "demo")
     content = {"theme": "nord", "runs_sort_reverse": True, "preferences": preferences.to_dict()}
-    return Kind(app_state.state_file(), (json.dumps(content).encode(),), damage_json_or_bytes, use)
+    return Kind(app_state.state_file(), (json.dumps(content).encode(),), mutations.damage_json_or_bytes, use)
 
 
 @kind
@@ -388,7 +378,7 @@ def configuration(place: Path) -> Kind:
             check_sentence(problem)
 
     content = f'theme = "nord"\nspeed = 30\n{example_config()}\n"train.pause" = ["p"]\n'
-    return Kind(path, (content.encode(),), damage_bytes, use)
+    return Kind(path, (content.encode(),), mutations.damage_bytes, use)
 
 
 # ── checkpoints of other programs ───────────────────────────────────────────────────────────────────────────────────
@@ -408,7 +398,7 @@ def foreign_checkpoint(place: Path) -> Kind:
     goods.append(path.read_bytes())
 
     def damage(dice: random.Random, content: bytes) -> bytes:
-        return dice.choice(HOSTILE_PICKLES) if dice.random() < 0.05 else damage_zip(dice, content)
+        return dice.choice(mutations.HOSTILE_PICKLES) if dice.random() < 0.05 else mutations.damage_zip(dice, content)
 
     def use() -> None:
         save_model(place / "imported.safetensors", import_checkpoint(path))
@@ -429,7 +419,7 @@ def foreign_checkpoint_with_a_flipped_bit(place: Path) -> Kind:
         assert found.vocabulary == right.vocabulary
         assert all(np.array_equal(found.weights[name], array) for name, array in right.weights.items())
 
-    return Kind(path, (path.read_bytes(),), flip_bit, use)
+    return Kind(path, (path.read_bytes(),), mutations.flip_bit, use)
 
 
 # ── reading them under guard ────────────────────────────────────────────────────────────────────────────────────────
@@ -484,7 +474,7 @@ def guarded(case: str, use: Callable[[], Any]) -> None:
         with bounded(SECONDS, MEMORY), np.errstate(all="ignore"):
             tried(use)
         assert not executed
-        assert not Path(CANARY).exists(), "its content was executed"
+        assert not Path(mutations.CANARY).exists(), "its content was executed"
     except BaseException as error:
         error.add_note(case)
         raise

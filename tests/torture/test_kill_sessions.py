@@ -6,10 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 import kill_sessions
 import pytest
 
-pytestmark = [
-    pytest.mark.torture,
-    pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc"),
-]
+pytestmark = [pytest.mark.torture, pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")]
 
 
 @pytest.mark.parametrize("what", kill_sessions.TRIED)

@@ -122,13 +122,9 @@ class Today:
     def digests(self) -> str:
         rows, document = self.figures(), self.player.document
         text = {
-            "text": document.text.read(),
-            "sources": document.text.sources().tolist(),
-            "cursor": document.cursor,
-            "prime": document.prime_length,
-            "seed": document.seed,
-            "branches": [text for text, _ in self._branches()],
-        }
+            "text": document.text.read(), "sources": document.text.sources().tolist(), "cursor": document.cursor,
+            "prime": document.prime_length, "seed": document.seed, "branches": [text for text, _ in self._branches()],
+        }  # fmt: skip
         parts = ((text, 8), (rows["rank"].tolist(), 4), (rows["kept"].tolist(), 4))
         return "".join(hashlib.sha256(json.dumps(part).encode()).hexdigest()[:length] for part, length in parts)
 

@@ -31,21 +31,11 @@ def read(data: bytes) -> str:
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
-        (CHINESE, "utf-8-sig"),
-        (ENGLISH, "utf-16"),
-        (CHINESE, "utf-32"),
-        (RUSSIAN, "utf-16-le"),
-        ("Hi", "utf-16-be"),
-        (CHINESE, "utf-32-le"),
-        (FRENCH, "cp1252"),
-        (FRENCH.replace("’", "'"), "latin-1"),
-        (ENGLISH * 100 + "café\n" + ENGLISH * 100, "latin-1"),
-        (HUNGARIAN, "cp1250"),
+        (CHINESE, "utf-8-sig"), (CHINESE, "utf-32"), (CHINESE, "utf-32-le"), (CHINESE, "gb18030"),
+        (ENGLISH, "utf-16"), (ENGLISH * 100 + "café\n" + ENGLISH * 100, "latin-1"), ("Hi", "utf-16-be"),
+        (FRENCH, "cp1252"), (FRENCH.replace("’", "'"), "latin-1"), (HUNGARIAN, "cp1250"), (RUSSIAN, "utf-16-le"),
+        (RUSSIAN, "cp1251"), (JAPANESE, "shift_jis"), (KOREAN, "euc_kr"),
         ("“Möwe” – größer über Köln, naïve café, déjà vu\n" * 30, "cp1252"),
-        (RUSSIAN, "cp1251"),
-        (CHINESE, "gb18030"),
-        (JAPANESE, "shift_jis"),
-        (KOREAN, "euc_kr"),
         # the detector took these for cp1250, cp775 or damaged UTF-8
         (ENGLISH + "naïve, naïveté, naïvely, naïfs, Naïveté\n", "latin-1"),
         ("Señor Muñoz, piñata, mañana, cañon, El Niño\n", "latin-1"),
@@ -60,7 +50,7 @@ def read(data: bytes) -> str:
         ("Все люди рождаются свободными и равными в своем достоинстве", "koi8-r"),
         ("Alla människor är födda fria och lika i värde och rättigheter; bör handla, av något slag.", "cp437"),
     ],
-)
+)  # fmt: skip
 def test_find_encoding_decodes_text_correctly(text: str, encoding: str) -> None:
     assert read(text.encode(encoding)) == text
 

@@ -27,12 +27,10 @@ def corpus_of(text: str, units: str | None) -> Corpus:
     ("text", "units", "found", "read"),
     [
         ("anna\n\nbo\ncy", "lines", ["anna", "bo", "cy"], ["anna\n\n", "\nbo\n", "\ncy"]),
-        (
-            POEMS, "blank-lines", ["One\ntwo", "Three", "Four"], ["\nOne\ntwo\n\n", "\nThree\n\n\n", "\nFour\n"]
-        ),
+        (POEMS, "blank-lines", ["One\ntwo", "Three", "Four"], ["\nOne\ntwo\n\n", "\nThree\n\n\n", "\nFour\n"]),
         (TUNES, "X:", ["X:1\nK:D\nabc", "X:2\nK:G\ndef"], [":1\nK:D\nabc\n\nX:", ":2\nK:G\ndef\n"]),
     ],
-)  # fmt: skip
+)
 def test_units_are_read_from_end_of_separator_before(text: str, units: str, found: list[str], read: list[str]) -> None:
     corpus = corpus_of(text, units)
     assert [corpus.text(*span) for span in corpus.units] == found
@@ -74,9 +72,9 @@ def test_whole_units_are_held_out_and_equal_ones_together() -> None:
 
 
 def test_units_stay_in_their_part_when_others_are_added() -> None:
-    _, held_out, _ = parts_of(corpus_of(NAMES, "lines"))
-    _, held_out_then, _ = parts_of(corpus_of(NAMES + "".join(f"new {number}\n" for number in range(20)), "lines"))
-    assert len(set(held_out) & set(held_out_then)) > 0.8 * len(set(held_out))
+    longer = NAMES + "".join(f"new {number}\n" for number in range(20))
+    before, then = (set(parts_of(corpus_of(text, "lines"))[1]) for text in (NAMES, longer))
+    assert len(before & then) > 0.8 * len(before)
 
 
 def test_text_to_validate_on_is_not_trained_on_before_its_first_unit(tmp_path: Path) -> None:
@@ -158,16 +156,11 @@ def test_order_of_units_depends_on_seed_and_epoch_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "units", "whole"),
     [
-        ("", "lines", "anna\n"),
-        ("bo", "lines", "bo\nanna\n"),
-        ("bo\n", "lines", "bo\nanna\n"),
-        ("bo", "blank-lines", "bo\n\nanna\n\n"),
-        ("", "an", "anna\nan"),
-        ("an", "an", "anna\nan"),
-        ("and", "an", "and\nanna\nan"),
-        ("and\nan", "an", "and\nanna\nan"),
+        ("", "lines", "anna\n"), ("bo", "lines", "bo\nanna\n"), ("bo\n", "lines", "bo\nanna\n"),
+        ("bo", "blank-lines", "bo\n\nanna\n\n"), ("", "an", "anna\nan"), ("an", "an", "anna\nan"),
+        ("and", "an", "and\nanna\nan"), ("and\nan", "an", "and\nanna\nan"),
     ],
-)
+)  # fmt: skip
 def test_unit_is_added_behind_a_separator(text: str, units: str, whole: str) -> None:
     assert text + unit_after(text, "anna", units) == whole
 

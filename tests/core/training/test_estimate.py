@@ -34,8 +34,7 @@ def estimate(settings: Settings, chars: int, vocab_size: int) -> Estimate:
 
 def test_estimate_of_the_reference_preset(calls: list[int]) -> None:
     found = estimate(preset("reference", 1_985_223, 83), 1_985_223, 83)
-    assert found.parameters == 3_366_483
-    assert found.model_bytes == 4 * 3_366_483
+    assert (found.parameters, found.model_bytes) == (3_366_483, 4 * 3_366_483)
     assert found.epochs == pytest.approx(3, rel=0.01)
     assert found.seconds == pytest.approx(3 * 1_786_700 / 20_000, rel=0.2)
     assert 400e6 < found.memory_bytes < 1500e6
@@ -91,14 +90,11 @@ NVIDIA, AMD, WSL = "/dev/nvidiactl", "/dev/kfd", "/usr/lib/wsl/lib/libcuda.so.1"
 @pytest.mark.parametrize(
     ("built_for", "drivers", "found"),
     [
-        ("cuda", [NVIDIA], True),
-        ("cuda", ["/dev/dxg", WSL], True),
-        ("cuda", ["/dev/dxg"], False),
+        ("cuda", [NVIDIA], True), ("cuda", ["/dev/dxg", WSL], True), ("cuda", ["/dev/dxg"], False),
+        ("hip", [AMD], True), ("", [NVIDIA, AMD, WSL], False),
         ("cuda", [AMD], False),  # a processor with graphics of its own
-        ("hip", [AMD], True),
-        ("", [NVIDIA, AMD, WSL], False),
     ],
-)
+)  # fmt: skip
 def test_has_card_needs_a_driver_and_a_torch_that_is_built_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built_for: str, drivers: list[str], found: bool
 ) -> None:
@@ -138,6 +134,5 @@ def test_estimate_with_a_separate_text_to_validate_on(calls: list[int]) -> None:
     settings = Settings(epochs=4, val_every=50, val_chars=1_000, val_fraction=0.0)
     measured = benchmark.measured_speed(settings, 100_000, 70)
     short, long = (estimates.estimate(settings, 100_000, 70, measured, val_chars=chars) for chars in (10_001, 50_001))
-    assert long.steps == short.steps
-    assert long.epochs == short.epochs == 4
+    assert (long.steps, long.epochs) == (short.steps, short.epochs) == (short.steps, 4)
     assert long.seconds - short.seconds == pytest.approx(40_000 / (VALIDATION_SPEED * long.chars_per_second))

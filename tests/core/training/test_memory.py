@@ -31,23 +31,15 @@ WIDE = Settings(hidden_size=4096, num_layers=3, max_steps=1, device="cpu")
     [
         ("0::/user.slice\n", {}, ALL),
         ("0::/\n", {"memory.max": "max", "memory.current": "5", "memory.stat": ""}, ALL),
-        (
-            "0::/a/b\n",
-            {
-                "a/b/memory.max": "max", "a/b/memory.current": "5000000000", "a/b/memory.stat": "inactive_file 0\n",
-                "a/memory.max": "4000000000", "a/memory.current": "3000000000",
-                "a/memory.stat": "anon 1\ninactive_file 500000000\n",
-            },
-            (4_000_000_000, 1_500_000_000),
-        ),
-        (
-            "5:devices:/x\n4:cpu,memory:/docker/0123\n0::/\n",
-            {
-                "memory/memory.limit_in_bytes": "2000000000", "memory/memory.usage_in_bytes": "2500000000",
-                "memory/memory.stat": "total_inactive_file 100000000\n",
-            },
-            (2_000_000_000, 0),
-        ),
+        ("0::/a/b\n", {
+            "a/b/memory.max": "max", "a/b/memory.current": "5000000000", "a/b/memory.stat": "inactive_file 0\n",
+            "a/memory.max": "4000000000", "a/memory.current": "3000000000",
+            "a/memory.stat": "anon 1\ninactive_file 500000000\n",
+        }, (4_000_000_000, 1_500_000_000)),
+        ("5:devices:/x\n4:cpu,memory:/docker/0123\n0::/\n", {
+            "memory/memory.limit_in_bytes": "2000000000", "memory/memory.usage_in_bytes": "2500000000",
+            "memory/memory.stat": "total_inactive_file 100000000\n",
+        }, (2_000_000_000, 0)),
     ],
     ids=["no limit", "limit max", "version 2", "version 1, in a container"],
 )  # fmt: skip

@@ -59,8 +59,8 @@ def test_plan_logs_and_validates_at_the_intended_intervals() -> None:
     plan = planned(Settings(epochs=3, batch_size=64, seq_length=100, hidden_size=64))
     assert 0.2 <= plan.log_every * plan.seconds_per_step <= 0.5
     assert plan.planned_steps / plan.val_every <= 31
-    assert planned(Settings(epochs=3, val_every=5)).val_every == 5
-    assert planned(Settings(epochs=3, val_every=5)).val_chars == 198_000
+    often = planned(Settings(epochs=3, val_every=5))
+    assert (often.val_every, often.val_chars) == (5, 198_000)
     assert planned(Settings(epochs=3, log_every=7)).log_every == 7
     assert planned(Settings(epochs=3), held_out=0).val_chars == 0
     assert planned(Settings(epochs=300, val_chars=50_000)).val_chars == 50_000
@@ -92,13 +92,11 @@ def test_fit_batch_shrinks_batches_for_a_small_text(targets: int, rows: int, len
 @pytest.mark.parametrize(
     ("max_steps", "worked", "last", "end"),
     [
-        (None, 20.0, 0.0, 100 + 400),
-        (None, 99.0, 0.0, 101),
-        (200, 20.0, 0.0, 200),
+        (None, 20.0, 0.0, 100 + 400), (None, 99.0, 0.0, 101), (200, 20.0, 0.0, 200),
         (None, 20.0, 6.0, 100 + 340),  # with room for a final validation
         (None, 20.0, 6.1, 100 + 352),  # and for the estimate in place of a longer one
     ],
-)
+)  # fmt: skip
 def test_end_within_time_follows_the_pace(max_steps: int | None, worked: float, last: float, end: int) -> None:
     settings = Settings(max_minutes=1.0, max_steps=max_steps)
     assert end_within_time(settings, planned(settings), step=100, pace=0.1, worked=worked, last=last) == end
