@@ -9,10 +9,9 @@ import pytest
 from charlstm.cli.main import run
 from charlstm.runs import worker
 from charlstm.runs.folder import RunFolder
-from charlstm.runs.log import EventLog
 from charlstm.training.events import Event, Finished
 from command_line import TEXT, TINY, Cli, LogEvents
-from recorded_run import started
+from recorded_run import log_events, started
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +47,9 @@ def log_instead_of_training(monkeypatch: pytest.MonkeyPatch) -> LogEvents:
 
     def log_only(*events: Event) -> None:
         def train(run: RunFolder, **_: object) -> Iterator[Event]:
-            log = EventLog(run.events_path)
             for event in events:
-                log.append(event)
+                log_events(run.events_path, event)
                 yield event
-            log.close()
 
         monkeypatch.setattr(worker, "run_foreground", train)
 
@@ -62,9 +59,8 @@ def log_instead_of_training(monkeypatch: pytest.MonkeyPatch) -> LogEvents:
 @pytest.fixture
 def untrained(log_instead_of_training: LogEvents) -> None:
     """Commands that train end at once, with a run that was created but not trained."""
-    log_instead_of_training(
-        started(), Finished(step=1, reason="done", loss=2.0, best_step=1, train_seconds=1.0, best_whole=True)
-    )
+    end = Finished(step=1, reason="done", loss=2.0, best_step=1, train_seconds=1.0, best_whole=True)
+    log_instead_of_training(started(), end)
 
 
 @pytest.fixture

@@ -42,8 +42,7 @@ def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness: 1.0)
 
 
-@pytest.mark.usefixtures("known_speed")
-def test_presets_estimates_each_preset_for_a_text(cli: Cli) -> None:
+def test_presets_estimates_each_preset_for_a_text(cli: Cli, known_speed: None) -> None:
     rows = cli.json("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
     for row in rows:
@@ -60,8 +59,7 @@ def test_presets_estimates_each_preset_for_a_text(cli: Cli) -> None:
         assert after["settings"] == before["settings"]
 
 
-@pytest.mark.usefixtures("known_speed")
-def test_presets_count_the_characters_of_text_and_model(cli: Cli) -> None:
+def test_presets_count_the_characters_of_text_and_model(cli: Cli, known_speed: None) -> None:
     """A run that starts from a model knows the characters of both."""
     Path("greek.txt").write_text("αβγδ " * 400, encoding="utf-8")
     of_model = cli.json("info", "fox")
@@ -70,8 +68,7 @@ def test_presets_count_the_characters_of_text_and_model(cli: Cli) -> None:
     assert quick["parameters"] == both.parameters
 
 
-@pytest.mark.usefixtures("known_speed")
-def test_presets_scale_with_what_other_programs_take(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_presets_scale_with_other_programs(cli: Cli, monkeypatch: pytest.MonkeyPatch, known_speed: None) -> None:
     """15,910 characters a second were promised where 287 were reached."""
     asked = ("presets", "data/fox.txt", "--from", "none")
     for slowdown, speed in ((1.0, 20_000), (1.2, 20_000), (1.4, 20_000 / 1.4), (8.0, 2_500)):

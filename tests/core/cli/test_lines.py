@@ -34,8 +34,7 @@ def test_stats_says_what_was_joined(cli: Cli) -> None:
     assert "joined" not in cli("stats", "data/fox.txt")[0]
 
 
-@pytest.mark.usefixtures("untrained")
-def test_what_is_left_out_of_a_document_is_said(cli: Cli, workspace: Path) -> None:
+def test_what_is_left_out_of_a_document_is_said(cli: Cli, workspace: Path, untrained: None) -> None:
     write_epub(workspace / "book.epub", made_book())
     words = "1 extra page, 2 front pages, 3 images, 6 notes, the table of contents"
     assert f"left out   {words}\n" in cli("stats", "book.epub")[0]
@@ -49,8 +48,7 @@ def test_as_is_keeps_lines_and_licence(cli: Cli) -> None:
     assert "--lines has no effect with --as-is" in cli.error("stats", "house.txt", "--as-is", "--lines", "auto")
 
 
-@pytest.mark.usefixtures("untrained")
-def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
+def test_runs_say_how_they_read_one_text(cli: Cli, untrained: None) -> None:
     err = cli("train", "house.txt", *TINY, "--as-is", "--name", "kept")[1]
     assert "joined" not in err
     err = cli("train", "--like", "kept", "--lines", "auto", "--strip-boilerplate", "--name", "joined")[1]
@@ -71,8 +69,7 @@ def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
     assert "It has learnt from texts with their lines, and this one is read as paragraphs" in err
 
 
-@pytest.mark.usefixtures("untrained")
-def test_reference_reads_a_text_as_it_is(cli: Cli) -> None:
+def test_reference_reads_a_text_as_it_is(cli: Cli, untrained: None) -> None:
     words = ("train", "house.txt", *TINY, "--max-steps", "2", "--preset", "reference")
     assert "joined" not in cli(*words)[1]
     assert "joined" in cli(*words, "--lines", "auto")[1]

@@ -12,7 +12,7 @@ from charlstm.cli.main import run
 from charlstm.errors import ExitCode
 from charlstm.model.file import load_model, save_model
 from charlstm.runs.folder import find_run
-from command_line import TEXT, TINY
+from command_line import TEXT, TINY, Cli
 
 FAILED = """
 train '' | empty
@@ -51,12 +51,10 @@ train data/fox.txt --set lr | KEY=VALUE
 train data/fox.txt --name ../fox | cannot be a run's name
 train --like fox --preset best | there can be no preset: leave out --preset
 train words.txt --val-file other.txt --val-fraction 0.2 | val_fraction has no effect, since validation is on
-sweep data/fox.txt --grid lr=1e-3 --from none | A sweep has 2 to 999 runs, not 1
 sweep data/fox.txt --grid lr=1,2 --lr 3 | lr is given twice
 sweep data/fox.txt --grid seed=1,2 --seeds 2 | seed is given twice
 sweep data/fox.txt --range lr=1e-3..1 | --range needs --random
 sweep data/fox.txt --grid lr=1,2 --minutes 1 --epochs 1 | leave out the limit of each run
-sweep data/fox.txt --grid val_fraction=0.1,0.8 --set test_fraction=0.5 --from none | there has to be text
 sweep data/fox.txt | Which settings are to be tried?
 sweep --show x --lr 3 | has no effect with --show
 sweep data/fox.txt --grid lr=1,2 --out x.svg | --out needs --show
@@ -120,21 +118,16 @@ def files(workspace: Path) -> None:
         assert run(["train", "-", *TINY, "--name", "piped"]) == 0
 
 
-@pytest.mark.usefixtures("files")
+REFUSED = {ExitCode.FAILED: FAILED, ExitCode.WRONG_USAGE: WRONG_USAGE}
+
+
 @pytest.mark.parametrize(
-    ("code", "line"),
-    [
-        *((ExitCode.FAILED, line) for line in FAILED.strip("\n").split("\n")),
-        *((ExitCode.WRONG_USAGE, line) for line in WRONG_USAGE.strip("\n").split("\n")),
-    ],
+    ("code", "line"), [(code, line) for code, lines in REFUSED.items() for line in lines.strip().split("\n")]
 )
-def test_command_is_refused_in_one_sentence(code: ExitCode, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_is_refused_in_one_sentence(cli: Cli, code: ExitCode, line: str, files: None) -> None:
     words, _, sentence = line.partition(" | ")
     before = sorted(Path("runs").iterdir())
-    capsys.readouterr()
-    assert run(shlex.split(words)) == code
-    out, err = capsys.readouterr()
-    assert (out, sorted(Path("runs").iterdir())) == ("", before)
-    assert sentence in err
+    out, err = cli(*shlex.split(words), code=code)
+    assert (out, sorted(Path("runs").iterdir()), err.count("\n")) == ("", before, 1)
     assert err.startswith("charlstm: ")
-    assert err.count("\n") == 1
+    assert sentence in err

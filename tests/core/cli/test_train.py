@@ -24,8 +24,7 @@ def record(name: str) -> Any:
     return json.loads((find_run(name).path / "run.json").read_text())
 
 
-@pytest.mark.usefixtures("untrained")
-def test_options_go_before_the_preset(workspace: Path, cli: Cli) -> None:
+def test_options_go_before_the_preset(workspace: Path, cli: Cli, untrained: None) -> None:
     ask = ["train", "data/fox.txt", "--preset", "standard", *TINY, "--lr", "0.02", "--max-chars", "1000"]
     cli(*ask, "--name", "options")
     found = record("options")
@@ -48,8 +47,7 @@ def test_run_like_another_trains_to_the_same_weights(workspace: Path, cli: Cli) 
         assert np.array_equal(array, weights("again")[name])
 
 
-@pytest.mark.usefixtures("untrained")
-def test_options_go_before_the_run_of_like(workspace: Path, cli: Cli) -> None:
+def test_options_go_before_the_run_of_like(workspace: Path, cli: Cli, untrained: None) -> None:
     (workspace / "accents.txt").write_text("cafe\u0301s and spaces. " * 200, encoding="utf-8")
     cli("train", "accents.txt", *TINY, "--fold-rare", "3", "--name", "accents")
     ask = ["train", "data/fox.txt", "--like", "accents", "--lr", "0.02", "--max-chars", "2000", "--name", "kept"]
@@ -63,8 +61,7 @@ def test_options_go_before_the_run_of_like(workspace: Path, cli: Cli) -> None:
     assert "\u0301" not in record("accents")["corpus"]["vocabulary"]["symbols"]
 
 
-@pytest.mark.usefixtures("untrained")
-def test_other_network_than_that_of_the_start_is_refused_with_what_helps(workspace: Path, cli: Cli) -> None:
+def test_other_network_than_that_of_the_start_is_refused(workspace: Path, cli: Cli, untrained: None) -> None:
     cli("train", "data/fox.txt", *TINY[4:], "--from", "fox", "--name", "on")
     for start in (["--like", "on"], ["data/fox.txt", *TINY[4:], "--from", "fox"]):  # `--like` names no start
         message = cli.error("train", *start, "--hidden-size", "9")
@@ -101,8 +98,7 @@ def test_held_out_text_is_named_as_the_validation_text(validated: Path) -> None:
     assert own.words.endswith(" characters of the validation text other.txt")
 
 
-@pytest.mark.usefixtures("untrained")
-def test_run_like_one_with_a_validation_text(validated: Path, cli: Cli) -> None:
+def test_run_like_one_with_a_validation_text(validated: Path, cli: Cli, untrained: None) -> None:
     def corpus(name: str, *words: str) -> Any:
         cli("train", *words, "--like", "validated", "--name", name, "--max-steps", "2")
         return record(name)["corpus"]

@@ -129,13 +129,11 @@ def test_worker_trains_a_run_from_start_to_end(run: RunFolder, train: Train, mad
     status = run.status()
     assert (status.state, status.alive, status.loss, status.step) == ("finished", False, 2.0, 10)
     spec = run.spec()
-    assert spec.plan == plain(PLAN)
+    assert (spec.plan, made[0].settings) == (plain(PLAN), Settings(max_steps=100))
     assert spec.corpus["fingerprint"]
     assert spec.versions["python"]
-    assert load_model(run.model_path).config.hidden_size == 8
-    assert [snapshot.step for snapshot in run.snapshots()] == [5]
+    assert (load_model(run.model_path).config.hidden_size, [each.step for each in run.snapshots()]) == (8, [5])
     assert (run.state_path.exists(), run.previous_state_path.exists()) == (True, False)
-    assert made[0].settings == Settings(max_steps=100)
     with pytest.raises(RunError, match="is finished: resume it with more"):
         next(worker.run_foreground(run))
 
