@@ -93,8 +93,7 @@ def trained(
 
 def assert_same_state(one: TrainingState, other: TrainingState) -> None:
     """That both have the same but for the time that they took."""
-    assert one.step == other.step
-    assert one.tensors.keys() == other.tensors.keys()
+    assert (one.step, one.tensors.keys()) == (other.step, other.tensors.keys())
     for name, array in one.tensors.items():
         assert array.tobytes() == other.tensors[name].tobytes(), name
     assert one.record["schedule"] == other.record["schedule"]

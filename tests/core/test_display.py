@@ -33,8 +33,7 @@ def test_symbol_is_one_visible_character() -> None:
 
 
 def test_described_names_code_point() -> None:
-    assert display.described("\u00ad") == "U+00AD soft hyphen"
-    assert display.described("\f") == "U+000C form feed"
+    assert [display.described(char) for char in "\u00ad\f"] == ["U+00AD soft hyphen", "U+000C form feed"]
 
 
 @pytest.mark.parametrize(

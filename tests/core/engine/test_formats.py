@@ -92,8 +92,7 @@ def test_import_gives_probabilities(tmp_path: Path, legacy: bool, n_hidden: int,
     assert np.allclose(model_probabilities(model, IDS), net(IDS).numpy(), atol=1e-6)
     save_model(tmp_path / "x.safetensors", model)
     again = load_model(tmp_path / "x.safetensors")
-    assert again.vocabulary == model.vocabulary
-    assert again.text_options == TextOptions(normalize=False)
+    assert (again.vocabulary, again.text_options) == (model.vocabulary, TextOptions(normalize=False))
     assert again.info == {"imported_from": "x.net"}
 
 

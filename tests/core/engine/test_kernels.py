@@ -173,8 +173,7 @@ def test_masks_keep_the_requested_fraction_and_scale_it_up() -> None:
     assert [mask.shape for mask in masks.recurrent] == [(256, 64)] * 2
     for mask in masks.layers:
         assert mask.float().mean().item() == pytest.approx(0.75, abs=0.015)
-    assert masks.layer_scale == pytest.approx(1 / 0.75)
-    assert masks.recurrent_scale == pytest.approx(4)
+    assert (masks.layer_scale, masks.recurrent_scale) == pytest.approx((1 / 0.75, 4))
     assert not torch.equal(masks.layers[0], masks.layers[1])
 
 

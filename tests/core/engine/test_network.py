@@ -59,8 +59,7 @@ def test_extend_vocabulary_keeps_the_weights_of_known_characters() -> None:
     for char in "ac":
         assert torch.allclose(after[:, new.index(char)], before[:, old.index(char)], rtol=1e-5, atol=1e-6)
     assert wider.weights["fc.bias"][new.index("x")] == model.weights["fc.bias"].min()
-    assert wider.config.vocab_size == 3
-    assert model.weights["fc.weight"].shape == (3, 6)
+    assert (wider.config.vocab_size, model.weights["fc.weight"].shape) == (3, (3, 6))
 
 
 def test_torch_init_draws_the_weights_of_torch() -> None:

@@ -87,8 +87,7 @@ def test_trainer_saves_the_measured_plan_first_and_waits_for_a_full_disk(monkeyp
     monkeypatch.setattr(trainer_module.time, "sleep", waits.append)
     run = trained(SETTINGS.with_changes(max_steps=8), None, store=store, until=lambda event: event.name == "started")
     assert run.names == ["paused", "resumed", "started"]
-    assert (store.order, len(waits)) == (["plan"], 1)
-    assert store.plans == [run.trainer.plan]
+    assert (store.order, store.plans, len(waits)) == (["plan"], [run.trainer.plan], 1)
     assert run.only("started")[0].planned_steps == store.plans[0].planned_steps == 8
 
 

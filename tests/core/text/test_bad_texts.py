@@ -73,6 +73,7 @@ def sparse_after_text(place: Path) -> Path:
 says = re.compile
 NULS = ("a\0b" * 3 + SENTENCE) * 50
 BINARY = random.Random(1).randbytes(20_000)
+PICTURE = b"\x89PNG\r\n\x1a\n" + BINARY
 MIXED = {
     "a.txt": "Älter\r\n".encode("utf-16"),
     "b.txt": "Möwe über Köln, größer, schöner, früher\n".encode("cp1252"),
@@ -91,9 +92,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str | re.Pattern[str]]] = {
     "UTF-16 with a lone surrogate": (
         file("ab\ud800c\n".encode("utf-16", "surrogatepass") + TEXT.encode("utf-16-le")), "ab\ufffdc\n" + TEXT
     ),
-    "invalid UTF-8 here and there": (
-        file((SENTENCE.encode() * 20 + b"\xff\xfe\x80") * 3), (SENTENCE * 20 + "\ufffd" * 3) * 3
-    ),
+    "invalid UTF-8": (file((SENTENCE.encode() * 20 + b"\xff\xfe\x80") * 3), (SENTENCE * 20 + "\ufffd" * 3) * 3),
     "an empty name": (lambda place: "", says("no|folder")),
     "a name with a NUL": (lambda place: "a\0b", says("not a valid path|no file")),
     "a name that is too long": (lambda place: "x" * 5000, says("cannot be read|no file")),
@@ -109,9 +108,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str | re.Pattern[str]]] = {
         folder({"a.md": TEXT, "b.md": TEXT, "c.rst": TEXT}), says(r"no files that match \*.txt, but 2 that match \*.md")
     ),
     "a folder of three encodings": (folder(MIXED), "Älter\nMöwe über Köln, größer, schöner, früher\ngrün"),
-    "a folder with a picture in it": (
-        folder({"a.txt": TEXT, "b.txt": b"\x89PNG\r\n\x1a\n" + BINARY}), says(r"b\.txt looks like binary data")
-    ),
+    "a folder with a picture": (folder({"a.txt": TEXT, "b.txt": PICTURE}), says(r"b\.txt looks like binary data")),
 }  # fmt: skip
 
 

@@ -53,8 +53,7 @@ def test_corpus_has_the_characters_of_any_text(tmp_path: Path, content: str) -> 
     options = TextOptions(normalize=False, encoding="utf-8")
     corpus = open_corpus(written(tmp_path / "any.txt", content), options)
     expected = options.apply(content.removeprefix("\ufeff"))
-    assert corpus.text() == expected
-    assert corpus.chars == len(expected)
+    assert (corpus.text(), corpus.chars) == (expected, len(expected))
     assert corpus.vocabulary == Vocabulary(sorted(set(expected)))
     counts = Counter(expected)
     assert corpus.counts.tolist() == [counts[char] for char in corpus.vocabulary.symbols]
@@ -70,20 +69,16 @@ def test_open_corpus_takes_any_string(content: str) -> None:
     assert (corpus.name, corpus.sources) == ("text", ())
 
 
-def test_corpus_of_a_string_is_that_of_the_same_file(text: Path) -> None:
+def test_corpus_of_a_string_is_that_of_the_same_file_and_reopens_only_from_the_cache(text: Path) -> None:
     corpus = open_corpus(text="Hello, wörld.\r\nAgain.\r\n", name="greeting")
-    assert corpus.fingerprint == open_corpus(text).fingerprint
     assert (corpus.name, corpus.report.newlines) == ("greeting", "CRLF")
-
-
-def test_corpus_of_a_string_reopens_only_from_the_cache() -> None:
-    corpus = open_corpus(text="Hello", name="greeting")
     record = json.loads(json.dumps(corpus.to_record()))
-    assert reopen_corpus(record).text() == "Hello"
-    assert reopen_corpus(record).name == "greeting"
+    again = reopen_corpus(record)
+    assert (again.text(), again.name) == ("Hello, wörld.\nAgain.\n", "greeting")
     cache.prune_cache()
     with pytest.raises(TextError, match="greeting came from a string and is no longer in the cache: read the same"):
         reopen_corpus(record)
+    assert open_corpus(text).fingerprint == corpus.fingerprint
 
 
 def test_open_corpus_takes_exactly_one_source_or_string() -> None:
@@ -147,8 +142,7 @@ def test_equal_texts_are_stored_once(text: Path, tmp_path: Path) -> None:
     other = written(tmp_path / "other.txt", "Hello, wörld.\nAgain.\n".encode("utf-16"))
     assert open_corpus(text).fingerprint == open_corpus(other).fingerprint
     assert len(cache.entries()) == 1
-    assert open_corpus(text).report.encoding == "utf-8"
-    assert open_corpus(other).report.encoding == "utf-16-le"
+    assert [open_corpus(path).report.encoding for path in (text, other)] == ["utf-8", "utf-16-le"]
 
 
 def test_reopen_corpus_returns_same_text_or_reports_change(text: Path) -> None:
@@ -171,16 +165,15 @@ def test_reopen_corpus_returns_same_text_or_reports_change(text: Path) -> None:
 
 def test_fold_rare_replaces_rare_characters(text: Path) -> None:
     corpus = open_corpus(written(text, "aaaabbbbxy" + REPLACEMENT), TextOptions(fold_rare=3))
-    assert corpus.text() == "aaaabbbb" + 3 * REPLACEMENT
-    assert corpus.counts.tolist() == [4, 4, 3]
+    assert (corpus.text(), corpus.counts.tolist()) == ("aaaabbbb" + 3 * REPLACEMENT, [4, 4, 3])
     assert corpus.vocabulary.replacement == REPLACEMENT
     assert open_corpus(text).vocabulary.replacement is None
 
 
 def test_strip_boilerplate_applies_to_every_file(tmp_path: Path) -> None:
     for name in "ab":
-        body = f"*** START OF THE PROJECT GUTENBERG EBOOK {name} ***\n\nOnce {name}.\n{LICENCE}"
-        written(tmp_path / f"{name}.txt", body)
+        header = f"*** START OF THE PROJECT GUTENBERG EBOOK {name} ***\n\n"
+        written(tmp_path / f"{name}.txt", f"{header}Once {name}.\n{LICENCE}")
     noticed = open_corpus(tmp_path)
     assert [part.kind for part in noticed.report.boilerplate] == ["header", "licence"] * 2
     stripped = open_corpus(tmp_path, TextOptions(strip_boilerplate=True))
@@ -242,8 +235,7 @@ def test_pruned_texts_can_still_be_read_where_they_are_open(tmp_path: Path) -> N
     assert set(sizes) == {corpus.fingerprint for corpus in corpora}
     assert cache.prune_cache() == sum(sizes.values())
     assert cache.entries() == {}
-    assert corpora[1].text(0, 3) == "bbb"
-    assert open_corpus(tmp_path / "b.txt").text(0, 3) == "bbb"
+    assert corpora[1].text() == open_corpus(tmp_path / "b.txt").text() == "b" * 1000
 
 
 def test_prune_cache_leaves_what_the_program_did_not_make(text: Path) -> None:
@@ -317,8 +309,7 @@ def test_texts_of_python_are_built_in() -> None:
 def test_limit_of_a_built_in_text_does_not_cut_another_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pieces = ["The first page.\n", "The second page.\n"]
     monkeypatch.setitem(builtin.TEXTS, "pages", builtin.Builtin("pages", "", lambda: iter(pieces), most_chars=20))
-    mine = tmp_path / "mine.txt"
-    mine.write_text("0123456789" * 3)
+    mine = written(tmp_path / "mine.txt", "0123456789" * 3)
     first = "The first page.\nThe "
     assert open_corpus(["pages", mine]).text() == f"{first}\n{'0123456789' * 3}"
     assert open_corpus([mine, "pages"]).text() == f"{'0123456789' * 3}\n{first}"
@@ -356,7 +347,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "sub").mkdir()
     texts = {"b.txt": "second", "a.txt": "first\n", "sub/c.txt": "third", "notes.md": "other", ".hidden.txt": "hidden"}
     for name, text in texts.items():
-        (tmp_path / name).write_text(text)
+        written(tmp_path / name, text)
     return tmp_path
 
 
@@ -377,16 +368,15 @@ def test_folder_files_follows_link_to_other_folder(folder: Path, tmp_path_factor
 
 
 def test_missing_file_suggests_similar_name(folder: Path) -> None:
-    with pytest.raises(TextError, match=r"There is no file .*note.md; did you mean notes.md\?"):
-        open_corpus(folder / "note.md")
-    with pytest.raises(TextError, match=r"did you mean python-reference\?"):
-        open_corpus("python-refrence")
-    with pytest.raises(TextError, match="check the path"):
-        open_corpus(folder / "nowhere" / "x")
-    with pytest.raises(TextError, match=r"There is no file ~nobody-here/x"):  # the home folder of an unknown user
-        open_corpus("~nobody-here/x")
-    with pytest.raises(TextError, match="No text was given"):
-        open_corpus([])
+    for source, says in (
+        (folder / "note.md", r"There is no file .*note.md; did you mean notes.md\?"),
+        (folder / "nowhere" / "x", "check the path"),
+        ("python-refrence", r"did you mean python-reference\?"),
+        ("~nobody-here/x", "There is no file ~nobody-here/x"),  # the home folder of an unknown user
+        ([], "No text was given"),
+    ):
+        with pytest.raises(TextError, match=says):
+            open_corpus(source)
 
 
 def test_open_corpus_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

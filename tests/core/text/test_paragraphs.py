@@ -25,12 +25,9 @@ def read(text: str) -> str:
 
 
 def test_prose_is_read_as_paragraphs() -> None:
-    text = prose()
-    joined = Joined()
-    assert (
-        "".join(read_paragraphs([text], joined))
-        == "\n\n".join(part.replace("\n", " ") for part in text.strip().split("\n\n")) + "\n"
-    )
+    text, joined = prose(), Joined()
+    expected = "\n\n".join(part.replace("\n", " ") for part in text.strip().split("\n\n"))
+    assert "".join(read_paragraphs([text], joined)) == f"{expected}\n"
     assert joined.second().sum() == 12
     assert len(joined.begins()) == text.count("\n") - text.count("\n\n") * 2 - 1
 
@@ -93,9 +90,8 @@ def test_paragraphs_with_a_layout_of_their_own_are_kept(kept: str) -> None:
 )
 def test_line_end_becomes_a_space_unless_there_is_one_or_a_hyphen(lines: tuple[str, str], joined: str) -> None:
     first, second = lines
-    start = " ".join(WORDS)[: 70 - len(first)].rpartition(" ")[0] + " "
-    text = f"{prose()}\n{start}{first}\n{second}\n"
-    assert read(text).endswith(f"\n{start}{joined}\n")
+    start = " ".join(WORDS)[: 70 - len(first)].rpartition(" ")[0]
+    assert read(f"{prose()}\n{start} {first}\n{second}\n").endswith(f"\n{start} {joined}\n")
 
 
 @pytest.mark.parametrize(
@@ -123,11 +119,8 @@ def test_paragraphs_that_are_indented_without_blank_lines_between_them_are_joine
     assert read("\n".join(hanging)) == "\n".join(hanging)
 
 
-PARTS = [
-    textwrap.fill(paragraph(random.Random(words), words), width)
-    for words in (8, 80, 190)
-    for width in (55, 70, 75, 100)
-]
+WIDTHS = (55, 70, 75, 100)
+PARTS = [textwrap.fill(paragraph(random.Random(words), words), width) for words in (8, 80, 190) for width in WIDTHS]
 PARTS += [verse(1), verse(19), ITEMS, textwrap.indent(PARTS[0], "   "), QUOTED, "CHAPTER", "\t "]
 
 
@@ -182,10 +175,9 @@ def lines_of(corpus: Corpus, word: str) -> list[int]:
 def test_line_numbers_are_those_of_the_file(book: Path, lines: str, strip: bool) -> None:
     options = TextOptions.from_dict({"lines": lines, "strip_boilerplate": strip})
     corpus = open_corpus([book, book], options)
-    file = book.read_text(encoding="utf-8").splitlines() * 2
-    assert lines_of(corpus, "brothers") == [
-        number for number, line in enumerate(file, 1) for _ in range(line.count("brothers"))
-    ]
+    lines_of_files = enumerate(book.read_text(encoding="utf-8").splitlines() * 2, 1)
+    expected = [number for number, line in lines_of_files for _ in range(line.count("brothers"))]
+    assert lines_of(corpus, "brothers") == expected
 
 
 def test_text_whose_lines_are_no_longer_in_the_cache_is_read_again(book: Path) -> None:

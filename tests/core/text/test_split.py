@@ -27,8 +27,7 @@ def corpus_of(chars: int) -> Corpus:
 def test_split_covers_text_once(chars: int, val_fraction: float, test_fraction: float, mode: Mode) -> None:
     split = corpus_of(chars).split(val_fraction, mode, test_fraction)
     spans = sorted([*split.train, *split.held_out, *split.test])
-    assert spans[0].start == 0
-    assert spans[-1].stop == chars
+    assert (spans[0].start, spans[-1].stop) == (0, chars)
     assert all(one.stop == other.start for one, other in pairwise(spans))
     assert all(span.start < span.stop for span in spans)
     assert split.train_chars == int(chars * (1 - val_fraction - test_fraction))

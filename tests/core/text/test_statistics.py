@@ -65,10 +65,7 @@ def test_ngrams_do_not_cross_pieces() -> None:
 def test_describe_prose() -> None:
     corpus = corpus_of(prose(30_000))
     found = describe(corpus)
-    assert found.chars == 30_000
-    assert found.top[0][0] == " "
-    assert found.too_little is None
-    assert found.sampled is False
+    assert (found.chars, found.top[0][0], found.too_little, found.sampled) == (30_000, " ", None, False)
     bits = found.bits or {}
     assert list(bits) == ["order 0", "order 1", "order 2", "xz"]
     assert bits["order 0"] > bits["order 1"] > bits["order 2"]

@@ -37,8 +37,7 @@ def corpus(opened: Open) -> Corpus:
 
 
 def test_validation_text_follows_the_training_text(corpus: Corpus, tmp_path: Path) -> None:
-    assert corpus.text() == TRAIN + VALIDATION
-    assert corpus.text_chars == len(TRAIN)
+    assert (corpus.text(), corpus.text_chars) == (TRAIN + VALIDATION, len(TRAIN))
     assert corpus.validation == ValidationText("val.txt", (str(tmp_path / "val.txt"),), len(VALIDATION))
     assert (corpus.name, corpus.sources) == ("train.txt", (str(tmp_path / "train.txt"),))
     assert corpus.vocabulary.symbols == tuple(sorted(set(TRAIN + VALIDATION)))
@@ -46,10 +45,8 @@ def test_validation_text_follows_the_training_text(corpus: Corpus, tmp_path: Pat
 
 @pytest.mark.parametrize("mode", ["tail", "blocks"])
 def test_nothing_of_the_training_text_is_held_out_for_validation(corpus: Corpus, mode: str) -> None:
-    split = corpus.split(0.5, mode)
-    assert split.train == (Span(0, len(TRAIN)),)
-    assert split.held_out == (Span(len(TRAIN), corpus.chars),)
-    assert split.test == ()
+    split, whole = corpus.split(0.5, mode), Span(0, len(TRAIN))
+    assert (split.train, split.held_out, split.test) == ((whole,), (Span(len(TRAIN), corpus.chars),), ())
 
 
 def test_test_part_is_of_the_training_text_unless_that_is_too_short(corpus: Corpus, opened: Open) -> None:

@@ -75,12 +75,9 @@ def state(step: int = 3) -> TrainingState:
 def test_state_is_loaded_bit_for_bit(tmp_path: Path) -> None:
     save_state(tmp_path / "state", state())
     again = load_state(tmp_path / "state")
-    assert again.step == 3
-    assert again.record == state().record
-    assert again.tensors.keys() == state().tensors.keys()
+    assert (again.step, again.record, again.tensors.keys()) == (3, state().record, state().tensors.keys())
     for name, array in state().tensors.items():
-        assert again.tensors[name].tobytes() == array.tobytes()
-        assert again.tensors[name].shape == array.shape
+        assert (again.tensors[name].tobytes(), again.tensors[name].shape) == (array.tobytes(), array.shape)
 
 
 def test_load_record_reads_the_start_of_the_file_only(tmp_path: Path) -> None:
