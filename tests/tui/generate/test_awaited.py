@@ -116,8 +116,7 @@ async def test_what_stands_in_for_a_run_is_the_played_text_once_it_stays(runs: P
         await app.until(lambda: app.screen.player.file == home / "mine.json")
         await app.press("e", *"Else", "enter")
         await app.until(lambda: app.screen.play.playing and "Else" in app.screen.play.prime)
-        await app.enter("O", str(home / "mine.json"))
-        await app.until(lambda: app.screen.player.file == home / "mine.json")
+        await app.enter("O", str(home / "mine.json"), until=lambda: app.screen.player.file == home / "mine.json")
         worker.advance(400)
         await app.press("2", mode="train", shows="Still learning")
         await app.press("3", mode="generate", until=lambda: app.screen.play.playing)
@@ -204,9 +203,7 @@ def test_sentence_says_at_which_step_the_run_is_and_what_slows_it(home: Path) ->
     )
 
 
-async def test_run_that_other_programs_make_slow_is_told_where_it_is_played(
-    runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_run_that_others_slow_is_told_where_it_is_played(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: 4.0)
     async with played(runs, steps=600) as (_, app):
         words = "training is about 4 times slower. A pause here (Space) and closing other programs help"
@@ -231,9 +228,7 @@ async def played(runs: Path, steps: int = 400) -> AsyncIterator[tuple[Recorded, 
 
 
 @pytest.mark.usefixtures("patient")
-async def test_text_begins_again_with_each_better_model_which_is_offered_once_a_key_was_pressed(
-    runs: Path,
-) -> None:
+async def test_text_begins_again_with_each_better_model_which_is_offered_once_a_key_was_pressed(runs: Path) -> None:
     async with played(runs) as (worker, app):
         worker.advance(200)
         await app.shows("Begins again with a better model: step 600, loss")

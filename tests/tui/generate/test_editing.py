@@ -53,8 +53,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         assert shows_cursor(app)
 
         app.screen.play.text_view.scroll_to(y=0, animate=False)
-        await app.enter("i", "own")
-        await app.until(lambda: app.text.endswith("own"))
+        await app.enter("i", "own", until=lambda: app.text.endswith("own"))
         assert shows_cursor(app)
 
         app.player.move(at(20))
@@ -90,9 +89,7 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
         await app.press("shift+left", "right", "x", gives="Tx")
 
 
-async def test_keys_act_in_their_order_and_where_those_before_have_put_the_cursor(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_keys_act_in_order_where_the_last_put_the_cursor(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the thread computes comes as late as on a busy machine, where "←←← r" regenerated from the end of the
     text."""
     post = ModelThread._post
@@ -140,8 +137,7 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
             ("up", end - 15), ("end", end - 1), ("ctrl+left", end - 5), ("home", end - 15), ("ctrl+a", end - 15),
             ("ctrl+right", end - 14), ("ctrl+home", len(PRIME)), ("G", end),
         ):  # fmt: skip
-            await app.press(key)
-            await app.until(lambda place=place: text.cursor == place == len(PRIME) + app.position)
+            await app.press(key, until=lambda place=place: text.cursor == place == len(PRIME) + app.position)
             assert shows_cursor(app)
         await app.press("pageup")
         page = 15 * (text.size.height - 1)

@@ -100,8 +100,7 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
         await app.shows(f"cell 1:{listed[0].cell[1]}", words)
         assert shown(view, CELL) == levels(view)
         for key, place in (("left_curly_bracket", -1), ("up", -2), ("right_curly_bracket", -1)):
-            await app.press(key)
-            await app.until(lambda place=place: view.cell == listed[place].cell)
+            await app.press(key, until=lambda place=place: view.cell == listed[place].cell)
             assert shown(view, CELL) == levels(view)
 
         await app.press("tab", "up", "up", "up")
@@ -175,9 +174,7 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         assert other in view.history[0].values
 
 
-async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cells_named_while_one_is_followed_have_their_scores(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     naming = HeldJob(monkeypatch, "name")
     async with playing(run, paused=400) as app:
         await app.press("x")
@@ -223,9 +220,7 @@ async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, mo
         await app.press("v", says=in_words(influence(load_model(model), app.text, start), app.text, bits=False))
 
 
-async def test_a_key_for_the_cells_that_are_computed_still_waits_for_them(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_key_for_cells_still_being_computed_waits_for_them(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = HeldJob(monkeypatch, "activations")
     async with playing(model, paused=20) as app:
         await app.go("cells", "x")
@@ -287,9 +282,7 @@ async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(
         assert view.text_view.text() == app.text
 
 
-async def test_a_held_cell_is_shown_and_what_it_changes_is_measured(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_held_cell_is_shown_and_what_it_changes_measured(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NamedCell, "verdict", "follows")
     async with cells(model) as (app, view):
         layer, cell = view.cell
@@ -472,9 +465,7 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
         await app.until(lambda: shown(view, INFLUENCE) == part + [0] * 15)
 
 
-async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_legend_without_colours_says_what_is_low_and_high(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with cells(model) as (app, view):
         lowest, *_, highest = view.scale.labels

@@ -48,14 +48,12 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
     async with playing(run.path, (160, 36)) as app:
         await app.until(lambda: app.step == 400)
         for step in (200, 100, 50, 0):
-            await app.pilot.press("left_square_bracket")
-            await app.until(lambda step=step: app.step == step)
+            await app.press("left_square_bracket", until=lambda step=step: app.step == step)
         await app.paused(30)
         young = app.text
         await app.press("left_square_bracket", says="earliest model")
         assert "novel-quick-1 @ step 0" in app.bar()
-        await app.pilot.press("right_square_bracket")
-        await app.until(lambda: app.step == 50 and app.state.length >= 30)
+        await app.press("right_square_bracket", until=lambda: app.step == 50 and app.state.length >= 30)
         assert app.text[:30] != young
         assert "model 2 of 5: step 50" in app.status()
         await app.shows("[ ─●─── ] 2 of 5")
@@ -90,9 +88,7 @@ async def test_what_a_run_has_learnt_since_is_played_when_it_is_asked_for_again(
             await app.until(lambda: app.step == 0)
 
 
-async def test_a_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_one_that_is_played(
-    model: Path, home: Path
-) -> None:
+async def test_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_played_one(model: Path, home: Path) -> None:
     names = ("novel-1", "novel-10", "[b]anna-1", "the-complete-works-of-a-poet-standard-2")
     runs = [record(home / "runs", "finished", name=name, steps=100).run for name in names]
     best = runs[0].status().loss
@@ -108,8 +104,7 @@ async def test_a_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_one
         await app.press("o", shows=f"best {best / math.log(2):.3f} bits")
         await app.press("escape")
         for typed, name in (("novel-10", "novel-10"), ("novel-1", "novel-1"), (str(model), "tiny")):
-            await app.enter("o", typed)
-            await app.until(lambda name=name: app.model_name == name)
+            await app.enter("o", typed, until=lambda name=name: app.model_name == name)
         await app.press("o", shows="● tiny.safetensors ")
 
 
@@ -151,9 +146,7 @@ async def test_the_model_that_is_played_or_that_of_the_side_in_duel_is_in_view_i
         await app.press("o", shows="● novel-7 ")
 
 
-async def test_how_a_model_is_played_is_remembered_for_all_models_but_the_prime_for_the_last(
-    model: Path, home: Path
-) -> None:
+async def test_how_models_are_played_is_remembered_for_all_but_the_prime_for_the_last(model: Path, home: Path) -> None:
     other = home / "other.safetensors"
     shutil.copy(model, other)
     async with playing(model, paused=3) as app:
@@ -268,9 +261,7 @@ async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
         assert "surprising" not in app.status()
 
 
-async def test_esc_while_the_first_model_opens_leaves_a_pane_that_names_the_keys(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_esc_as_the_first_model_opens_leaves_a_pane_of_keys(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opening = Held(monkeypatch, found_text, "load")
     async with playing(model, opens=False) as app:
         await app.shows("Opening tiny.safetensors …", "Esc stops")
@@ -286,16 +277,13 @@ async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypa
         await app.until(lambda: app.mode.play.playing)
 
 
-async def test_run_that_ends_while_generate_finds_nothing_to_play_is_played(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_run_that_ends_as_generate_finds_nothing_is_played(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate_screen, "demo_path", lambda: None)
     choosing = Held(monkeypatch, generate_screen, "first_choice")
     ended = record(home / "runs", "finished", steps=100).run.path
     ended.rename(elsewhere := home / "elsewhere")
     async with driven(home / "runs") as app:
-        await app.press("3", mode="generate")
-        await app.until(choosing.called.is_set)
+        await app.press("3", mode="generate", until=choosing.called.is_set)
         elsewhere.rename(ended)  # at once, so that the runs do not change again
         await app.until(lambda: app.mode.runs_state.runs)
         choosing.release()
@@ -307,8 +295,7 @@ async def test_another_model_ends_the_other_views(model: Path, home: Path) -> No
     save_model(other, tiny_model(seed=1, prime="The other"))
     async with playing(model, paused=10) as app:
         for view in ("s", "d", "w"):
-            await app.pilot.press(view)
-            await app.until(lambda: app.screen.view_name != "play")
+            await app.press(view, until=lambda: app.screen.view_name != "play")
             wanted = other if app.prime == "The morning" else model
             app.app.go("runs")
             await app.in_mode("runs")
@@ -356,8 +343,7 @@ async def test_a_text_is_offered_its_file_again_and_another_one_its_folder(model
         target = home / "kept" / "story.md"
         target.parent.mkdir()
         app.app.screen.query_one(Input).value = str(target)
-        await app.press("enter")
-        await app.until(target.is_file)
+        await app.press("enter", until=target.is_file)
         assert await offered(app) == str(target)
         await app.press("escape", "e", "end", "x", "enter")
         await app.until(lambda: app.prime.endswith("x") and app.screen.play.playing)

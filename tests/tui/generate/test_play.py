@@ -32,9 +32,7 @@ from recorded_run import NASTY, SYMBOLS, tiny_model
         (SamplerSettings(top_p=0.05), "top_p", -1),
     ],
 )
-def test_value_beyond_those_of_the_keys_stays_when_it_cannot_go_farther(
-    settings: SamplerSettings, name: str, direction: int
-) -> None:
+def test_value_beyond_those_of_the_keys_stays_where_it_is(settings: SamplerSettings, name: str, direction: int) -> None:
     assert adjust(settings, name, direction) == settings
     assert adjust(settings, name, -direction) != settings
 
@@ -96,8 +94,7 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         assert [str(option.prompt).startswith("●") for option in tree.options] == [False, True]
         await app.press("home", "enter", gives=before)
         await app.press("b", "down")  # b once is enough, also after Enter
-        await app.enter("N", "[x]")
-        await app.until(lambda: any(branch.name == "[x]" for branch in app.state.branches))
+        await app.enter("N", "[x]", until=lambda: any(branch.name == "[x]" for branch in app.state.branches))
         await app.press("D", until=lambda: len(app.state.branches) == 1)
         assert not candidates.display
 
@@ -128,8 +125,7 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         assert not app.screen.in_input()
         await app.burst("e", "t", "e", "k", "enter")  # none of them is an action, and they replace what was there
         await app.until(lambda: app.prime == "tek" and app.state.length > 0 and not app.state.running)
-        await app.enter("i", "hello")
-        await app.until(lambda: app.text.endswith("hello"))
+        await app.enter("i", "hello", until=lambda: app.text.endswith("hello"))
 
 
 async def test_prime_that_was_typed_stays_while_another_window_or_pane_has_the_keyboard(model: Path) -> None:
@@ -180,9 +176,7 @@ async def test_colours_change_what_the_legend_says_and_it_has_those_of_the_text_
         assert all(now != was for now, was in zip(shown, before, strict=True))
 
 
-async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_read(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_empty_prime_and_progress_of_a_long_one_are_said(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.player.model_thread.PROGRESS_AFTER", 0.0)
     reading = HeldReading(monkeypatch)
     async with playing(model, paused=3) as app:
@@ -317,16 +311,13 @@ async def test_legend_says_how_own_text_looks_and_figures_count_the_prime_too(mo
         await app.says("your own", "mean")
 
 
-async def test_text_streams_on_after_a_dialog_closed_with_a_callback_of_the_screen(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_text_streams_on_after_a_dialog_took_a_callback(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Textual gives what is called after a refresh to the top screen. The text stood still until all of it was
     generated where that was a dialog which was closed before it came to it."""
     monkeypatch.setattr(HelpScreen, "_invoke_later", lambda self, callback, sender: None)
     async with playing(model, speed=60) as app:
         await app.until(lambda: app.state.running and app.state.length > 5)
-        await app.pilot.press("f1")
-        await app.until(lambda: isinstance(app.app.screen, HelpScreen) and app.screen._draws)
+        await app.press("f1", until=lambda: isinstance(app.app.screen, HelpScreen) and app.screen._draws)
         await app.pilot.press("escape")
         length = app.state.length
         await app.until(lambda: app.state.length > length + 10)

@@ -14,9 +14,7 @@ from playing_app import playing
 from recorded_run import record
 
 
-async def test_a_key_makes_the_page_on_the_text_that_is_shown_and_opens_it(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_key_makes_the_page_on_the_shown_text_and_opens_it(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, commands, free = list[Path](), list[tuple[str, ...]](), asyncio.Event()
 
     async def command(name: str, model: str, text: str, out: str, page: str) -> None:
@@ -40,9 +38,7 @@ async def test_a_key_makes_the_page_on_the_text_that_is_shown_and_opens_it(
         assert opened[1].read_text() == app.screen.score.text_view.text()
 
 
-async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_and_the_file_are_said(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_short_text_gets_its_runs_page_and_failures_are_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[tuple[str, ...]] = []
 
     async def command(*argv: str) -> Any:

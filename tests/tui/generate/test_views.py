@@ -281,9 +281,7 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
     assert model.read_bytes() == before
 
 
-async def test_a_copy_that_learns_and_scoring_can_be_stopped_and_the_copy_learns_from_the_next_text_too(
-    model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_learning_and_scoring_stop_and_go_on_with_new_text(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
     monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
     async with scored(model, (100, 30), bits=True) as (app, view):
@@ -300,8 +298,8 @@ async def test_a_copy_that_learns_and_scoring_can_be_stopped_and_the_copy_learns
         expected = score_dynamic(loaded, text, strength=2.0).nats[1:]
         await app.until(lambda: view.scores is not None and np.array_equal(view.scores.nats[1:], expected))
         await app.shows("749 characters of the text")
-        (home / "long.txt").write_text(text * 800)
-        view.open(home / "long.txt")
+        Path("long.txt").write_text(text * 800)
+        view.open(Path("long.txt"))
         await app.until(lambda: "Esc stops" in app.screen_text(), settle=False)
         app.app.simulate_key("escape")
         await app.shows("Stopped. These are the figures from before:")
@@ -315,9 +313,7 @@ async def both_stream(app: PlayingApp) -> DuelView:
     return duel
 
 
-async def test_duel_continues_the_text_at_the_cursor_with_two_settings_and_a_side_is_kept(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_duel_goes_on_with_two_settings_and_a_side_is_kept(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.generate.duel_view.LENGTH", 10**6)  # it still streams when a busy test looks
     async with playing(model, paused=30) as app:
 
@@ -367,9 +363,7 @@ async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(m
         await app.press("r", "r", until=lambda: len(drawn()) == 2 and drawn() not in found)
 
 
-async def test_each_side_of_duel_ends_with_a_sentence_and_both_with_a_verdict_that_can_be_saved(
-    model: Path, home: Path
-) -> None:
+async def test_each_side_of_duel_ends_with_a_sentence_and_both_with_a_verdict_to_save(model: Path, home: Path) -> None:
     async with playing(model, paused=5) as app:
         await app.press("d")
         duel = app.screen.duel
@@ -393,8 +387,7 @@ async def test_each_side_of_duel_ends_with_a_sentence_and_both_with_a_verdict_th
         words = str(duel.query_one("#duel-words", Static).content)
         await app.shows("repeated from earlier", words[:40], "‖ ended")
         await app.until(lambda: duel.view(1).following and duel.view(2).following)
-        await app.enter("ctrl+s", str(home / "duel.md"))
-        await app.until(lambda: (home / "duel.md").exists())
+        await app.enter("ctrl+s", str(home / "duel.md"), until=lambda: (home / "duel.md").exists())
         saved = (home / "duel.md").read_text()
         assert all(markdown_text(text) in saved for text in texts.values())
         assert words.replace("left", "first").replace("right", "second") in saved
@@ -416,9 +409,7 @@ def novel(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return run.path
 
 
-async def test_what_is_copied_of_what_the_model_has_read_is_marked_and_says_where_it_comes_from(
-    novel: Path, model: Path
-) -> None:
+async def test_what_is_copied_is_marked_and_says_where_the_model_has_read_it(novel: Path, model: Path) -> None:
     async with playing(novel, paused=3) as app:
         play = app.screen.play
         await app.press("w")
@@ -437,9 +428,7 @@ async def test_what_is_copied_of_what_the_model_has_read_is_marked_and_says_wher
         assert not underlined(app)
 
 
-async def test_copied_passages_that_were_looked_for_too_early_are_told_when_the_comparison_ends(
-    novel: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_copied_passages_are_told_once_found(novel: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opening = Held(monkeypatch, overlap, "open_search")
     async with playing(novel, paused=3) as app:
         app.player.insert(COPIED)
@@ -517,9 +506,7 @@ def test_next_copied_passage_is_the_one_after_the_cursor_and_after_the_last_the_
     assert [passages.after(place) for place in (0, 2, 5, 8, 20)] == [2, 8, 8, 2, 2]
 
 
-async def test_marks_of_copied_passages_do_not_pass_to_another_text(
-    novel: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_marks_of_copied_passages_stay_with_their_text(novel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release, compared, update = threading.Event(), threading.Event(), Novelty.update
 
     def slow(self: Novelty, text: str) -> NoveltyReport:

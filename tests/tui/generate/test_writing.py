@@ -117,9 +117,7 @@ def test_a_suggestion_ends_with_a_whole_word_or_with_its_line(text: str, within:
     assert edits.as_suggestion(text, within=within) == suggested
 
 
-async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_suggestions_are_walked_and_accepted_word_by_word(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (questions, model_thread):  # the noise of this model is all one word
         monkeypatch.setattr(module, "as_suggestion", lambda text, *, within: text)
     async with playing(model, paused=20) as app:
@@ -145,9 +143,7 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
         await app.press("ctrl+l", says="suggests nothing else")
 
 
-async def test_ctrl_right_that_is_held_stops_at_the_end_and_accepts_when_it_is_pressed_again(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_held_ctrl_right_stops_at_the_end_and_accepts_anew(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "HELD_FOR", 60.0)
     async with playing(model, paused=5) as app:
         await app.press("w", *"one two", "ctrl+left", "ctrl+left", "ctrl+right", "ctrl+right")
@@ -252,9 +248,7 @@ async def test_line_breaks_are_typed_into_replace_and_own_text(model: Path) -> N
         ("红", "楼", "梦", ""),
     ],
 )
-def test_a_continuation_is_put_in_with_the_space_that_is_missing_before_what_follows(
-    before: str, text: str, after: str, joint: str
-) -> None:
+def test_continuation_is_put_in_with_the_space_that_is_missing(before: str, text: str, after: str, joint: str) -> None:
     vocabulary = tiny_model(symbols=tuple(" \n红楼梦")).vocabulary if before == "红" else tiny_model().vocabulary
     assert edits.joint(Text.of(before + after, TYPED), len(before), text, vocabulary) == joint
 
