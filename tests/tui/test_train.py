@@ -448,6 +448,8 @@ async def test_without_a_text_the_last_run_is_shown_and_what_plays_stays(tmp_pat
         last = app.app.runs_state.runs[0].path
         await app.press("2", mode="train", until=lambda: app.app.run_path == last)
         await app.shows(last.name, ", previous run")
+        await app.resize(60, 20)
+        await app.shows("2×256    ")  # no part of the headline is cut
         await app.press("n")  # its text, with the settings
         await app.until(lambda: app.app.run_path is None and app.app.corpus is not None)
 
