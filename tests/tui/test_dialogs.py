@@ -76,6 +76,9 @@ async def test_long_dialogs_leave_room_for_the_keys_and_are_as_wide_as_their_ans
         await app.app.push_screen(dialog)
         dialog.show(Continuations(1, found, complete=True))
         await app.shows("words of a line", "r others", "Esc cancel")
+        for text in ("One", "One that grows"):
+            dialog.show(Continuations(1, (Continuation(text, 1.5),), complete=True))
+        await app.shows("One that grows", "with these settings.   Enter put in   s")
         await app.press("escape")
         await app.app.push_screen(SaveDialog("Save", "novel.txt", FORMATS, "A sentence about where sessions are. " * 3))
         await app.shows(*(each.about for each in FORMATS), "Enter save")

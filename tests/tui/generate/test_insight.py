@@ -112,6 +112,16 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
             rows[0] == "".join(char if char.isprintable() else symbol(char) for char in app.text[start:stop]).rstrip()
         )
         assert rows[1:] == ["".join(symbol(each[place]) for each in chars) for place in range(5)]
+        chars, _ = likeliest_next(loaded, expected.hidden)
+        lines = sorted({view.text_view.row_at(place) for place in range(len(app.text))})
+        start, stop = next(line for line in lines if app.text[line[1]] in chars[line[1] - 1])
+        view.put_cursor(stop)
+
+        def underlined() -> str:
+            last = [panel.render_line(row).crop(stop - start - 1, stop - start) for row in range(2, 7)]
+            return "".join(each.text for strip in last for each in strip if each.style and each.style.underline)
+
+        await app.press("left", until=lambda: underlined() == symbol(app.text[stop]))  # what came after the line
         await app.press("E")
         assert not panel.display
         await app.go("play", "escape")
@@ -218,6 +228,8 @@ async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, mo
         assert app.screen.copyable() == app.screen.play.copyable()
         view.put_cursor(0)
         await app.press("v", says=in_words(influence(load_model(model), app.text, start), app.text, bits=False))
+        await app.paused(600)
+        await app.until(lambda: view.text_view.text() == app.text[-100:])
 
 
 async def test_key_for_cells_still_being_computed_waits_for_them(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,6 +376,7 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
             assert play.legend() == Legend(in_unit(INFLUENCE, bits=bits), play.text_view, copied=None)
             await app.press("u")
         await app.press("u", "escape", until=lambda: play.text_view.scale is play.scale and "Why “" not in app.status())
+    assert in_unit(INFLUENCE, bits=True).labels == ("<-0.72", "<-0.14", "0", ">0.14", ">0.72")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,11 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         held = multiverse(loaded, app.text, depth=30, cutoff=0.002, stepper=stepper)
         await app.until(lambda: view.root == held)
         await app.until(lambda: list(view.words or ()) == next_words(loaded, app.text, stepper=stepper))
+        await app.press("right", "right")
+        view.do_step(0, 1000)
+        await app.until(lambda: view.words is not None)
+        await app.press("comma", until=lambda: len(view.path) == 1)  # the second is less likely than the new cut-off
+        await app.until(lambda: list(view.words or ()) == next_words(loaded, app.text + view.chosen, stepper=stepper))
 
 
 async def test_colours_and_model_are_those_of_now(model: Path) -> None:
@@ -122,7 +127,10 @@ async def test_colours_and_model_are_those_of_now(model: Path) -> None:
         shades = app.backgrounds(*labels)
         assert shades == [shade.bgcolor and shade.bgcolor.name for shade in reversed(view.blocks.shades[1:])]
         assert all(now != was for now, was in zip(shades, before, strict=True))
-        root = view.root
+        root, words = view.root, view.words
+        app.player.change_speed(5)
+        await app.until(lambda: view.state.speed == 5)
+        assert view.words is words, "what the speed does not change is not computed again"
         app.player.open(PlayRequest(str(other), stream=False))  # of the same shape
         await app.until(lambda: app.model_name == "other" and view.root is not root and view.root is not None)
 
