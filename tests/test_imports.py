@@ -36,8 +36,9 @@ def test_no_module_loads_what_it_does_not_need() -> None:
     first_screen = ("charlstm_tui.app", "charlstm_tui.corpus.screen", "charlstm_tui.runs.screen")
     core = [name for name in _modules(charlstm) if not name.startswith("charlstm.engine")]
     assert "charlstm.runs.worker" in core
-    stages = (("charlstm", *packages), first_screen, (*core, *_modules(charlstm_tui)))
-    by_packages, by_first_screen, by_all = _loaded_after(*stages)
+    stages = (("charlstm_tui.main",), ("charlstm", *packages), first_screen, (*core, *_modules(charlstm_tui)))
+    by_command, by_packages, by_first_screen, by_all = _loaded_after(*stages)
+    assert "textual" not in by_command, "Textual would read the frame rate before it is chosen"
     assert not by_packages & {"numpy", "torch", "rich"}
     assert not by_first_screen & {"numpy", "torch", "requests"}
     assert "textual" in by_all

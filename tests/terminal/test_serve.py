@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 import psutil
@@ -31,9 +31,7 @@ async def until_shown(page: Any, words: bytes) -> None:
 def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[Path, dict[str, str]]) -> None:  # noqa: F811
     home, environment = machine
     command = [sys.executable, "-m", "charlstm_tui", "--serve", "127.0.0.1:0", "--model", "demo"]
-    server = subprocess.Popen(
-        command, cwd=home, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    server = Popen(command, cwd=home, env=environment, stdin=DEVNULL, stderr=PIPE, text=True)
     address = re.search(r"http://\S+/", server.stderr.readline())
     assert address is not None
 

@@ -67,10 +67,8 @@ def test_closed_terminal_stops_the_run_with_a_checkpoint(run: RunFolder) -> None
         os.waitpid(pid, 0)
     events = list(read_events(run.events_path))
     assert [event.name for event in events[-2:]] == ["checkpoint", "finished"]
-    assert events[-2].step == events[-1].step
     assert len([event for event in events if isinstance(event, Controlled)]) == 1
-    state = load_state(run)[0]
-    assert state.step == events[-1].step
+    assert load_state(run)[0].step == events[-2].step == events[-1].step
 
 
 def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: RunFolder) -> None:
@@ -81,8 +79,7 @@ def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: RunFolder) -> No
     assert ended.returncode == 0
     prepared = prepare_worker()
     pid = launch(run, prepared=prepared)
-    assert pid == prepared.pid
-    assert os.getsid(pid) == pid  # a session of its own: no terminal can take it along
+    assert os.getsid(pid) == pid == prepared.pid  # a session of its own: no terminal can take it along
     states = {run.status().state}
     assert states == {"starting"}
 
@@ -132,5 +129,4 @@ def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: RunFolder) -> No
     handled = dict.fromkeys(event.id for event in events if isinstance(event, Controlled))  # a resume may repeat some
     assert list(handled) == [*(each.id for each in asked), "SIGTERM"]
     assert [event.name for event in events].count("started") == 1
-    state = load_state(run)[0]
-    assert state.step == events[-1].step
+    assert load_state(run)[0].step == events[-1].step

@@ -9,12 +9,9 @@ from textual.widgets import TextArea
 
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.app_state import AppState, load_state, save_state, state_file
-from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.player.preferences import Preferences
-from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.theme import DARK
-from charlstm_tui.train.screen import TrainScreen
 from driven_app import driven
 from playing_app import playing
 from recorded_run import record
@@ -29,20 +26,17 @@ async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Pa
         app.app.choose_theme("dracula")
         await app.shows("The next start has the theme of the")
         await app.go("train")
-        assert isinstance(app.mode, TrainScreen)
         assert app.mode.setup.state.choices.preset == "standard"
     assert config.read_text().startswith('theme = "nord"')  # never written
     assert CharLSTMApp().theme == "nord"
 
 
 async def test_wrong_entries_are_sentences_with_file_and_line_and_the_app_starts(places: Path, config: Path) -> None:
-    config.write_text(
-        'loss_unit = "octets"\ntheme = "nrod"\nstart_folder = "/no/such/folder"\n[keys]\n"corpus.use" = "strg+x"\n'
-    )
+    wrong = 'loss_unit = "octets"\ntheme = "nrod"\nstart_folder = "/no/such/folder"\n[keys]\n"corpus.use" = "strg+x"\n'
+    config.write_text(wrong)
     async with driven(places, (160, 40)) as app:
         await app.in_mode("corpus")
-        assert app.app.theme == DARK.name
-        assert not app.app.bits
+        assert (app.app.theme, app.app.bits) == (DARK.name, False)
         await app.shows("Enter play", "4 entries of the configuration are wrong: ! lists them.")
         assert sum(f"{config}, line " in each.message for each in app.app._notifications) == 3, "as many as fit"
         await app.press("exclamation_mark", until=lambda: isinstance(app.screen, ErrorsDialog))
@@ -55,14 +49,14 @@ async def test_colouring_and_speed_of_the_configuration_win_over_remembered_ones
     save_state({"preferences": Preferences(speed=30.0, colouring="rank").to_dict()})
     config.write_text('colouring = "entropy"\nspeed = 15\n')
     async with playing("demo", speed=None) as session:
-        assert session.state.speed == 15
-        assert session.screen.play.scale.name == "entropy"
+        assert (session.state.speed, session.screen.play.scale.name) == (15, "entropy")
 
 
 async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_path: Path) -> None:
     record(places, "finished").close()
-    (Path.cwd() / "inner").mkdir()
-    (Path.cwd() / "inner" / "diary.txt").write_text("a b c\n" * 400)
+    inner = Path.cwd() / "inner"
+    inner.mkdir()
+    (inner / "diary.txt").write_text("a b c\n" * 400)
     async with driven(places) as app:
         await app.go("runs")
         await app.press("colon", *"theme", shows="Change the current theme")
@@ -79,13 +73,11 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
         await app.press("enter", mode="train", shows="smoothing: light")
         await app.press("s", shows="smoothing: medium")
         await app.press("1", mode="corpus")
-        assert isinstance(app.mode, CorpusScreen)
-        app.mode.texts_view.browse(Path.cwd() / "inner")
+        app.mode.texts_view.browse(inner)
         await app.shows("diary.txt")
     async with driven(places) as app:
         await app.go("runs")
         assert app.app.theme == "gruvbox"
-        assert isinstance(app.mode, RunsScreen)
         assert app.mode.table.sort.title == "BEST"
         await app.press("enter", shows="smoothing: medium")
         await app.press("1", shows="diary.txt")
@@ -93,9 +85,9 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
 
 def test_folder_is_not_that_of_another_start(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    for folder in (one, other):
+    for folder in (other, one):
         folder.mkdir()
-    monkeypatch.chdir(one)
+        monkeypatch.chdir(folder)
     save_state({"folder": str(tmp_path / "elsewhere"), "folder_from": str(one)})
     assert CharLSTMApp().first_folder() == one  # a folder that is gone
     save_state({"folder": str(tmp_path), "folder_from": str(one)})

@@ -368,6 +368,5 @@ def test_corpus_and_train_hold_out_the_same(preset_name: str, size: str) -> None
 
 def test_paths_are_completed_within_one_folder() -> None:
     write("novels/a.txt", "novel.txt")
-    assert complete("nov") == "novel.txt"
-    assert complete("novels") == "novels/"
+    assert (complete("nov"), complete("novels")) == ("novel.txt", "novels/")
     assert [complete(path) for path in ("zzz", "./", "/no/such/place/x", "\0x")] == [None] * 4

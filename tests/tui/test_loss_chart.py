@@ -19,9 +19,7 @@ def falling(points: int = 200, noise: float = 0.05) -> ChartData:
     smooth = 1.4 + 2.8 * np.exp(-x / points * 4)
     raw = smooth + noise * np.sin(np.arange(points) * 2.3)
     every = slice(None, None, max(1, points // 12))
-    return ChartData(
-        train=Curve(x, smooth), validation=Curve(x[every], smooth[every] + 0.1), raw=Curve(x, raw), planned=2.0 * points
-    )
+    return ChartData(Curve(x, smooth), Curve(x[every], smooth[every] + 0.1), Curve(x, raw), planned=2.0 * points)
 
 
 def braille(text: str) -> int:

@@ -3,11 +3,11 @@
 from typing import ClassVar
 
 from rich.color import Color
-from textual.app import App, ComposeResult
 from textual.strip import Strip
 from textual.widget import Widget
 
 from charlstm_tui.widgets.painted import Painted
+from hosted_widget import hosted
 
 
 class Lines(Painted, Widget):
@@ -19,14 +19,8 @@ class Lines(Painted, Widget):
         return []
 
 
-class Host(App[None]):
-    def compose(self) -> ComposeResult:
-        yield Lines()
-
-
 async def test_what_is_transparent_shows_the_background_and_the_colours_of_the_terminal_may_have_another_look() -> None:
-    async with Host().run_test() as pilot:
-        lines = pilot.app.query_one(Lines)
+    async with hosted(Lines()) as (lines, pilot):
         faint = lines.part_style("faint")
         assert (faint.bgcolor, faint.color) == (Color.parse("#7f7f7f"), Color.parse("#bfbfbf"))
         assert (lines.part_style("loud").bold, lines.part_style("loud").dim) == (True, None)

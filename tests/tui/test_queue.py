@@ -7,7 +7,6 @@ from textual.widgets import Input
 
 from charlstm.runs import queue
 from charlstm.runs.folder import RunFolder
-from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.formatting import learning_rate
@@ -17,7 +16,7 @@ from charlstm_tui.train.run_plan import busy_words
 from charlstm_tui.train.run_summary import ShownRun, progress
 from driven_app import driven
 from queued_runs import launched, waiting
-from recorded_run import record
+from recorded_run import ended, record
 
 __all__ = ["launched"]  # a fixture
 
@@ -70,8 +69,7 @@ async def test_l_in_runs_takes_a_run_out_of_the_queue_and_puts_it_in(places: Pat
             await app.press("l", shows=("new has left the queue.", "□ stopped"))
             assert waiting() == []
             await app.press("l", shows=("new is 1st in the queue", "◌ queued 1st"))
-            assert waiting() == ["new"]
-            assert launched == []
+            assert (waiting(), launched) == (["new"], [])
 
 
 async def test_diverged_run_gets_a_lower_rate_and_is_not_queued(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +77,7 @@ async def test_diverged_run_gets_a_lower_rate_and_is_not_queued(places: Path, mo
     resumed: list[dict[str, object]] = []
     monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: resumed.append(changes))
     with record(places, "running", name="risky", steps=100) as risky:
-        end = Finished(step=100, reason="diverged", loss=1.8, best_step=50, train_seconds=5.0, best_whole=True)
-        risky.append(end)
+        risky.append(ended(100, 1.8, 50, reason="diverged"))
         risky.beat("failed", "the loss was no longer a number")
     with record(places, "running", name="busy"):
         async with driven(places, (100, 30)) as app:
@@ -104,8 +101,8 @@ async def test_app_continues_a_queue_that_stands_and_says_so(places: Path, launc
 
 
 async def test_app_says_which_run_of_the_queue_could_not_be_started(places: Path, launched: list[str]) -> None:
-    record(places, "queued", name="gone").close()
-    record(places, "queued", name="half").close()
+    for name in ("gone", "half"):
+        record(places, "queued", name=name).close()
     (places / "gone").rename(places.parent / "elsewhere")
     async with driven(places, (100, 30)) as app:
         await app.shows("gone could not be started and keeps its place in the queue: There is no run in")

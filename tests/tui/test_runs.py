@@ -352,12 +352,8 @@ def test_long_names_leave_room_for_what_differs(three: list[Recorded]) -> None:
 async def test_disk_is_used_in_threads(three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To read and change folders may take seconds on a slow disk or a server."""
     threads: dict[str, str] = {}
-    functions = (
-        "charlstm_tui.run_actions.playable",
-        "charlstm.runs.launch.resume_run",
-        "charlstm_tui.widgets.path_input.complete",
-    )
-
+    functions = ["charlstm_tui.run_actions.playable", "charlstm.runs.launch.resume_run"]
+    functions.append("charlstm_tui.widgets.path_input.complete")
     for name in functions:
         monkeypatch.setattr(name, lambda *_, name=name, **__: threads.update({name: threading.current_thread().name}))
     async with listed(places, "anna-standard-1") as app:

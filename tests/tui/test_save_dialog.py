@@ -49,8 +49,7 @@ async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path)
         await pilot.press("enter")
         assert isinstance(app.screen, ChoiceDialog)
         await pilot.press("enter")
-        assert app.screen is dialog
-        assert answers == []
+        assert (app.screen, answers) == (dialog, [])
         await pilot.press("enter", "y")
         await pilot.pause()
     assert answers == [tmp_path / "there.html"]

@@ -16,7 +16,6 @@ from charlstm.runs.folder import RunFolder
 from charlstm.text.builtin import Builtin
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.events import Finished
 from charlstm.training.presets import PRESETS
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.app_state import save_state
@@ -25,7 +24,7 @@ from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.theme import DARK, LIGHT
 from driven_app import Driven, driven
 from playing_app import PlayingApp
-from recorded_run import record, stepped
+from recorded_run import ended, record, stepped
 from screen_snapshots import check_screen
 
 PROSE = "It was the best of times, it was the worst of times.\n" * 400
@@ -125,11 +124,8 @@ async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Pa
         created(recorded.run, 30)
     with record(home / "runs", "running", name="tunes-quick", steps=400) as recorded:
         created(recorded.run, 3)
-        nan = float("nan")
-        ended = Finished(
-            step=405, time=NOW, reason="diverged", loss=1.8, best_step=400, train_seconds=21.0, best_whole=True
-        )
-        recorded.append(stepped(405, nan, time=NOW), ended)
+        diverged: dict[str, Any] = {"reason": "diverged", "time": NOW, "train_seconds": 21.0}
+        recorded.append(stepped(405, float("nan"), time=NOW), ended(405, 1.8, 400, **diverged))
         recorded.beat("failed", "the loss was no longer a number")
     async with driven(home / "runs", run="tunes-quick") as app:
         await app.shows("the loss ran away")

@@ -179,8 +179,7 @@ def test_failed_write_is_made_again_and_said_until_it_succeeds(
     assert not saver.flush(path, TIMEOUT)
     assert [state.document.text.read() for _, state in saver.unsaved()] == ["abcabc "]
     disk.full.clear()
-    assert played.check() == path
-    assert played.status.failure == ""
+    assert (played.check(), played.status.failure) == (path, "")
 
 
 @pytest.mark.usefixtures("unexpected_errors")
@@ -233,8 +232,7 @@ def test_session_goes_on_in_its_file_also_through_a_link(saver: SessionSaver, pl
         saver.go_on(key, place, found)
         assert saver.status(key) == SavingStatus(path)
         other = Played.again(path, saver, key)
-        assert other.leave("cd") == path
-        assert other.status.note == ""
+        assert (other.leave("cd"), other.status.note) == (path, "")
     assert list(place.glob("*.json")) == [path]
 
 
@@ -341,9 +339,8 @@ def test_text_that_cannot_be_saved_by_name_stays_where_it_is(played: Played, tmp
     program = SessionSaver()
     own, full, used = played.saved("d"), tmp_path / "full", mine(tmp_path)
     disk.full.add(str(full))
-    assert Told(played, full / "page.json").failed == [
-        f"{full / 'page.json'} cannot be written: No space left on device."
-    ]
+    [failure] = Told(played, full / "page.json").failed
+    assert failure == f"{full / 'page.json'} cannot be written: No space left on device."
     assert "is a folder" in Told(played, tmp_path).failed[0]
     theirs = Played.again(used, program, place=own.parent)
     theirs.saved("x")
@@ -359,8 +356,7 @@ def test_session_that_was_left_goes_on_in_its_file(saver: SessionSaver, played: 
     assert played.leave("c") == path  # undo has gone back to it
     other = Played.again(path, saver)  # it was opened from the list
     assert not saver.knows(0)
-    assert other.saved("d") == path
-    assert other.status.note == ""
+    assert (other.saved("d"), other.status.note) == (path, "")
 
 
 # ---- runs

@@ -65,16 +65,12 @@ def test_worker_is_prepared_where_torch_is_there(tmp_path: Path, monkeypatch: py
 
 
 def test_text_can_be_started_before_it_is_read_and_not_when_it_cannot_be() -> None:
-    assert not Setup().startable
-    unread = Setup(TEXT)
-    assert (unread.startable, unread.ready) == (True, False)
-    assert (SETUP.startable, SETUP.ready) == (True, True)
-    assert not replace(unread, problem="There is no file").startable
+    assert [(each.startable, each.ready) for each in (Setup(TEXT), SETUP)] == [(True, False), (True, True)]
+    assert not any(each.startable for each in (Setup(), Setup(TEXT, problem="There is no file")))
 
 
 def test_preset_starts_from_the_model_in_the_box_where_it_helps_and_else_from_nothing() -> None:
-    assert SETUP.start is None
-    assert not SETUP.can_choose_start
+    assert (SETUP.start, SETUP.can_choose_start) == (None, False)
     assert (BOXED.start, BOXED.settings.hidden_size, BOXED.changes) == (BOX, 512, 0)
     assert run_plan.preset_rows(BOXED)[0]["WEIGHTS"] == count(ModelConfig(95, 512, 2).parameters)
     nothing = BOXED.choose(replace(BOXED.choices, from_nothing=True))
@@ -96,8 +92,8 @@ def test_chosen_model_decides_the_network() -> None:
 
 def test_value_that_another_preset_has_itself_is_no_change_there() -> None:
     longer = SETUP.choose(RunChoices(changes={"max_minutes": 10.0}))
-    assert longer.changes == 1
-    assert longer.choose(replace(longer.choices, preset="standard")).changes == 0
+    other = longer.choose(replace(longer.choices, preset="standard"))
+    assert (longer.changes, other.changes) == (1, 0)
 
 
 def test_limit_of_the_rate_never_raises_it() -> None:
@@ -309,15 +305,12 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
         return choices.edited(before, before.with_changes(**typed), usual)
 
     one, lifted = edit(RunChoices(), epochs=3.0)
-    assert lifted
-    assert one.changes == {"epochs": 3.0, "max_minutes": None}
+    assert (lifted, one.changes) == (True, {"epochs": 3.0, "max_minutes": None})
     both, lifted = edit(one, max_minutes=usual.max_minutes)
-    assert not lifted
-    assert both.changes == {"epochs": 3.0}
+    assert (lifted, both.changes) == (False, {"epochs": 3.0})
     assert "or 3 passes" in run_plan.ends_words(usual.with_changes(**both.changes))
     other, lifted = edit(both, max_steps=70, max_minutes=2.0)
-    assert not lifted
-    assert other.changes == {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0}
+    assert (lifted, other.changes) == (False, {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0})
     assert edit(other, epochs=None, max_steps=None, max_minutes=usual.max_minutes) == (RunChoices(), False)
 
 
@@ -357,5 +350,4 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
 def test_nothing_is_foretold_that_was_not_measured(change: dict[str, Any], preset: str, text: int, chars: int) -> None:
     """Neither the loss in the end nor what a longer preset gains."""
     model = replace(BOX, **change)
-    assert expected_losses(model, preset, text, chars, False) is None
-    assert no_gain(model, preset, text) == ""
+    assert (expected_losses(model, preset, text, chars, False), no_gain(model, preset, text)) == (None, "")

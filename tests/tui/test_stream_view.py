@@ -84,8 +84,7 @@ async def test_places_that_are_found_are_marked_across_rows_and_in_new_text() ->
         await pilot.pause()
         assert [row.strip() for row in drawn_rows(view)[:3]] == ["a long", "wordabc def", "gh"]
         view.show_search(Search("DEF GH"), 15)
-        assert view.cursor == 15
-        assert marked() == ["", "def ", "gh"]
+        assert (view.cursor, marked()) == (15, ["", "def ", "gh"])
         view.show_search(Search(), None)
         view.cursor = 0
         view.show_search(Search("f ghi"), None)
@@ -109,8 +108,7 @@ async def test_the_scrollbar_follows_the_rows_and_goes_with_them() -> None:
         assert view.virtual_size.height == 4 * 200 + 2
         view.replace(8, view.length, "", ())
         await pilot.pause()
-        assert not view.show_vertical_scrollbar
-        assert view.scroll_offset.y == 0
+        assert (view.show_vertical_scrollbar, view.scroll_offset.y) == (False, 0)
 
 
 async def test_keeps_its_place_when_the_width_changes() -> None:
@@ -174,14 +172,9 @@ async def test_walking_by_rows_keeps_the_column() -> None:
     async with hosted(StreamView()) as (view, _):
         view.append("a long first row\nab\nanother long row")
         view.cursor = 12
-        assert view.walk(0, 1) == 19  # the short row's newline
-        assert view.walk(0, 1) == 20 + 12
-        assert view.walk(0, -2) == 12
-        assert view.walk(0, -1) == 0
-        assert view.walk(0, 3) == view.length
-        assert view.walk(-100) == 0
-        assert view.walk(1000) == view.length
-        assert view.at_end
+        found = [view.walk(0, rows) for rows in (1, 1, -2, -1, 3)]
+        assert found == [19, 20 + 12, 12, 0, view.length]  # 19 is the short row's newline
+        assert (view.walk(-100), view.walk(1000), view.at_end) == (0, view.length, True)
 
 
 async def test_a_suggestion_within_the_text_is_no_part_of_it() -> None:
@@ -190,12 +183,9 @@ async def test_a_suggestion_within_the_text_is_no_part_of_it() -> None:
         view.cursor = 7
         view.show_suggestion(" or more of them,\nsome", 7)
         assert drawn_rows(view)[:3] == ["one two or more of them,", "some", "three"]
-        assert view.text() == "one two\nthree"
-        assert view.length == 13
+        assert (view.text(), view.length) == ("one two\nthree", 13)
         assert (view.row_start(7), view.row_end(7), view.row_start(9)) == (0, 7, 8)
-        assert view.walk(0, 1) == 7  # the row of the suggestion
-        assert view.walk(1) == 8
-        assert view.rows_away(8, 1) == 13
+        assert [view.walk(0, 1), view.walk(1), view.rows_away(8, 1)] == [7, 8, 13]  # first the row of the suggestion
         for column, row, position in ((3, 0, 3), (9, 0, 7), (2, 1, 7), (2, 2, 10)):
             await pilot.click("StreamView", offset=(column, row))
             assert view.cursor == position
@@ -241,8 +231,7 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
             assert view.text() == known
             start, stop = sorted(rng.randrange(view.length + 1) for _ in range(2))
             assert view.text(start, stop) == known[start:stop]
-            assert len(view.marks()) == view.length
-            assert view.words == len(known.split())
+            assert (len(view.marks()), view.words) == (view.length, len(known.split()))
             await pilot.pause()
             pilot.app.screen._on_timer_update()  # the next frame, in which what scrolled is drawn
             await pilot.pause()
@@ -333,16 +322,8 @@ async def test_levels_and_own_text_are_told_apart_also_without_colour(theme: str
         assert len({str(styles(view)[each]) for each in "abcd"}) == 1
 
 
-@pytest.mark.parametrize(
-    ("colors", "no_color", "scale"),
-    [
-        *(("truecolor", False, SURPRISE), ("256", False, SURPRISE)),
-        *(("standard", False, RANK), (None, False, RANK), ("truecolor", True, RANK)),
-    ],
-)
-def test_with_few_colours_or_none_marks_by_rank_are_the_default(
-    colors: str | None, no_color: bool, scale: Scale, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if no_color:
-        monkeypatch.setenv("NO_COLOR", "1")
-    assert default_scale(Host(StreamView(), colors=colors)) is scale
+def test_with_few_colours_or_none_marks_by_rank_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    scales = {"truecolor": SURPRISE, "256": SURPRISE, "standard": RANK, None: RANK}
+    assert {colors: default_scale(Host(StreamView(), colors=colors)) for colors in scales} == scales
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert default_scale(Host(StreamView())) is RANK

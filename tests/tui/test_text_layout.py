@@ -72,8 +72,7 @@ def test_edit_wraps_as_the_whole_text(text: str, new: str, width: int, start: in
     before = list(page.starts)
     first, last = page.replace(start, stop, new)
     whole = wrapped(text[:start] + new + text[stop:], width)
-    assert page.text() == whole.text()
-    assert page.starts == whole.starts
+    assert (page.text(), page.starts) == (whole.text(), whole.starts)
     assert list(page.starts[: first + 1]) == before[: first + 1]
     below = len(page.starts) - last
     if below:
@@ -97,8 +96,7 @@ def test_rows_do_not_depend_on_how_the_text_came(text: str, width: int, cuts: li
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), len(text)], strict=True):
         parts.append(text[start:stop])
     parts.resize(width)
-    assert parts.text() == text
-    assert parts.starts == wrapped(text, width).starts
+    assert (parts.text(), parts.starts) == (text, wrapped(text, width).starts)
 
 
 def test_spaces_that_must_not_break_do_not() -> None:
@@ -111,8 +109,7 @@ def test_spaces_that_must_not_break_do_not() -> None:
 def test_every_row_fits_and_every_character_is_in_one(text: str, width: int) -> None:
     page = wrapped(text, width)
     spans = [page.row_span(row) for row in range(page.rows)]
-    assert spans[0][0] == 0
-    assert spans[-1][1] == len(text)
+    assert (spans[0][0], spans[-1][1]) == (0, len(text))
     assert all(stop == start for (_, stop), (start, _) in pairwise(spans))
     for start, stop in spans:
         hangs = 1 if stop > start and text[stop - 1] != "\n" and glyph(text[stop - 1]).isspace() else 0

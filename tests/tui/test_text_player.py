@@ -127,8 +127,7 @@ def test_between_pictures_changes_are_shown_and_published_once_and_no_old_answer
     page.show_text()  # as for a key that moves by rows
     assert (page.shown.text, page.shown.cursor) == (PRIME + before + "abc", at(23))
     page.finish()  # with the answer to what was asked before
-    assert page.line == before + "abc"
-    assert page.played.undoable == "typing"
+    assert (page.line, page.played.undoable) == (before + "abc", "typing")
     page.move(at(5))
     (act,) = put_off
     act()

@@ -46,9 +46,7 @@ async def test_a_click_on_an_option_that_is_gone_and_a_page_down_before_the_layo
         await app.until(lambda: app.screen.query(OptionList) and app.screen.query_one(OptionList).option_count)
         options = app.screen.query_one(OptionList)
         stale = Style.from_meta({"option": options.option_count + 3})
-        options.post_message(
-            Click(options, 0, 0, 0, 0, 1, False, False, False, screen_x=0, screen_y=0, style=stale, chain=1)
-        )
+        options.post_message(Click(options, 0, 0, 0, 0, 1, False, False, False, style=stale))
         await app.press("escape", until=lambda: app.screen is app.mode)
         dialog = question("first")
         await app.app.push_screen(dialog)

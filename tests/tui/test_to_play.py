@@ -54,16 +54,13 @@ def test_events_make_what_is_played(case: str) -> None:
     now = ToPlay()
     for event in events:
         now = event(now)
-    assert (now.state, now.played, now.chosen) == (state, played, chosen)
-    assert now.session is None
+    assert (now.state, now.played, now.chosen, now.session) == (state, played, chosen, None)
     assert now.awaited == (RUN if state in (STAND_IN, BEFORE_RUN) else None)
 
 
 def test_choice_that_is_played_is_opened_again_only_for_who_asks() -> None:
     now = opens(BEST)(ToPlay())
-    assert now.is_played(None)
-    assert now.is_played(BEST)
-    assert not now.is_played(SNAPSHOT)
+    assert [now.is_played(choice) for choice in (None, BEST, SNAPSHOT)] == [True, True, False]
     assert not asks(BEST)(now).is_played(BEST)
     assert asks(BEST)(now).go_on().is_played(BEST)
     assert asks(BEST)(asks(BEST, Asked.BEGIN)(now)).asked is Asked.BEGIN

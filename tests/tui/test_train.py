@@ -30,15 +30,9 @@ from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from driven_app import driven, on_run, training
 from hosted_widget import hosted
-from recorded_run import NASTY, record, started, stepped, validated, with_settings
+from recorded_run import NASTY, ended, record, started, stepped, validated, with_settings
 
 RUN = RunFolder(Path("/runs/novel-quick-1"))
-
-
-def ended(step: int, best: float, best_step: int, *, whole: bool = True, reason: str = "done") -> Finished:
-    """The event of the end of a run."""
-    end: Any = {"reason": reason, "train_seconds": step * 0.05, "best_whole": whole}
-    return Finished(step=step, loss=best, best_step=best_step, **end)
 
 
 async def test_a_run_that_starts_says_so_at_once_and_a_pause_that_has_not_begun_is_taken_back(tmp_path: Path) -> None:
@@ -230,8 +224,7 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short:
 )
 def test_phase_without_steps_is_named_beside_the_progress(status: dict[str, Any], words: str) -> None:
     shown, _ = run_summary.progress(RunView(RUN, RunStatus(state="running", alive=True, **status)))
-    assert shown.words == words
-    assert (shown.left is None) == bool(words)
+    assert (shown.words, shown.left is None) == (words, bool(words))
 
 
 def test_chart_before_the_first_loss_says_what_is_done_and_what_is_known() -> None:
