@@ -62,6 +62,8 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
     assert f"for {len(better)} of its {len(rows)} features there is one" in page
     assert all(cell in page for cell in better)
     assert f"over {PLACES} evenly spaced characters. It uses {charlstm.context('fox', content).used_words}" in page
+    passages = dict(re.findall("<h3>(.*?): cell .*?<pre class=text>(.*?)</pre>", page, re.DOTALL))
+    assert set(re.findall("<u>(.)", passages["vowel"])) == {"e"}, "it begins in the lines of “the end”"
     assert f"at {SAMPLED:,} evenly spaced characters of each, in the model at step" in page
 
 

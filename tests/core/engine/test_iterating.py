@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,15 +23,28 @@ from trained import CORPUS, PLAN, SETTINGS, Script, Trained, assert_same_state, 
 pytestmark = pytest.mark.numeric
 
 
+class SlowStore(MemoryStore):
+    """Tells whether a write runs."""
+
+    writing = False
+
+    def _write(self, what: str) -> None:
+        self.writing = True
+        time.sleep(0.01)
+        super()._write(what)
+        self.writing = False
+
+
 def test_trainer_iterated_again_at_every_event_continues_exactly_and_yields_nothing_more_at_the_end() -> None:
     at: Script = {8: ["checkpoint", ("set-lr", 1e-3)], 20: ["pause", "resume"]}
     whole = trained(at=at)
-    store, commands = MemoryStore(), ScriptedCommands(at)
+    store, commands = SlowStore(), ScriptedCommands(at)
     trainer = Trainer(CORPUS, SETTINGS, hooks=Hooks(sample=sample, commands=commands), store=store, plan=PLAN)
     events: list[Event] = []
     while not (events and events[-1].name == "finished"):
         with contextlib.closing(trainer.events()) as stream:
             events.append(next(stream))
+        assert not store.writing, "a write that runs is completed"
         commands.see(events[-1])
     assert list(trainer.events()) == []
     assert log_of(events) == log_of(whole.events)

@@ -25,6 +25,7 @@ from charlstm.insight.features import BUILT_IN, FEWEST, function_feature, kind_o
 from charlstm.insight.influence import influence
 from charlstm.insight.lesions import BLOCKS, COUNTED, SETTLING, estimate_lesions, measure_lesions, most_important
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words, read_text
+from charlstm.insight.report import report
 from charlstm.insight.sample import spread_blocks
 from charlstm.insight.side_by_side import Report, compute
 from charlstm.model.file import Model
@@ -384,6 +385,13 @@ def test_margin_of_context_comes_from_drawing_the_places_again(model: Model, tex
     assert np.mean((used >= low) & (used <= high)) > CERTAIN - 0.05
     assert found.step == 7
     assert f"(95 % bootstrap interval: {low if low == high else f'{low} to {high}'})" in found.used_words
+
+
+def test_report_tells_what_it_computes_and_how_far_it_is(model: Model, text: str) -> None:
+    told = dict[str, float]()
+    report(model, text * 2, title="", progress=lambda stage, done, total: told.update({stage: done / total}))
+    assert list(told) == ["naming cells", "comparing cells with features", "measuring the context"]
+    assert told["naming cells"] == told["measuring the context"] == 1
 
 
 # -- lesions
