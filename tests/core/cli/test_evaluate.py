@@ -121,8 +121,7 @@ def test_score_against_reads_the_text_in_one_way_whatever_the_order_of_models(ca
     model = load_model(cat / "runs/fox/model.safetensors")
     keeps = replace(model.text_options, lines="keep")
     save_model(cat / "keeps.safetensors", replace(model, text_options=keeps))
-    words = " ".join(np.random.default_rng(0).choice(LINE.split()[:8], 600))
-    wrapped = f"{textwrap.fill(words, 70)}\n\n" * 3
+    wrapped = f"{textwrap.fill(' '.join(np.random.default_rng(0).choice(LINE.split()[:8], 600)), 70)}\n\n" * 3
     (cat / "wrapped.txt").write_text(wrapped, encoding="utf-8")
     found = cli.json("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")
     assert found["text"] != wrapped

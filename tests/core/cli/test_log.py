@@ -34,8 +34,7 @@ def resume(run: RunFolder, step: int) -> None:
 def accumulated(tmp_path: Path) -> EventAccumulator:
     """What TensorBoard reads of what the command writes."""
     assert run_command(["log", "fox", "--to", "tensorboard"]) == 0
-    found = EventAccumulator(str(tmp_path / "tensorboard" / "fox"), size_guidance={"scalars": 0, "tensors": 0})
-    return found.Reload()
+    return EventAccumulator(str(tmp_path / "tensorboard" / "fox"), size_guidance={"scalars": 0, "tensors": 0}).Reload()
 
 
 def test_tensorboard_reads_the_figures_the_steps_and_the_times_of_the_run(run: RunFolder, tmp_path: Path) -> None:

@@ -109,12 +109,9 @@ def test_lack_of_memory_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatc
         cli("eval", "fox")
 
 
-CHARLSTM = [sys.executable, "-P", "-m", "charlstm"]
-
-
 def shell(line: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run ``line`` in bash with ``"$@"`` as charlstm with ``words``."""
-    command = ["bash", "-c", f"set -o pipefail; {line}", "bash", *CHARLSTM, *words]
+    command = ["bash", "-c", f"set -o pipefail; {line}", "bash", sys.executable, "-P", "-m", "charlstm", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 

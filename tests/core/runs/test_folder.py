@@ -140,8 +140,7 @@ def test_run_that_is_named_from_a_folder_in_it_has_its_name(tmp_path: Path, monk
     (run.sessions_dir / "auto-1.json").touch()
     monkeypatch.chdir(run.sessions_dir)
     assert find_run("..") == find_run("../../mine/sessions/..") == run
-    assert delete_run(find_run("..")) == []
-    assert not run.path.exists()
+    assert (delete_run(find_run("..")), run.path.exists()) == ([], False)
 
 
 def test_list_runs_sorts_numbers_by_value(tmp_path: Path) -> None:
@@ -173,8 +172,7 @@ def test_run_is_known_by_one_path_however_its_folder_is_spelled(tmp_path: Path, 
     assert known_runs() == [RunFolder(tmp_path / "runs" / "one")]
     assert list_runs(tmp_path / spelled, elsewhere=True) == [run]
     assert len(list_runs(tmp_path / "runs", elsewhere=True)) == 1
-    two = folder.rename_run(RunFolder(tmp_path / "runs" / "one"), "two")
-    assert known_runs() == [two]
+    assert [folder.rename_run(RunFolder(tmp_path / "runs" / "one"), "two")] == known_runs()
     three = folder.rename_run(RunFolder(tmp_path / spelled / "two"), "three")
     assert known_runs() == [RunFolder(tmp_path / "runs" / "three")]
     delete_run(three)
@@ -278,9 +276,8 @@ def test_prune_run_follows_no_link_and_leaves_what_is_no_part(tmp_path: Path) ->
     assert sorted(run.prunable()) == [run.snapshots_dir, run.state_path]
     assert prune_run(run) == 0
     assert sorted(os.listdir(elsewhere)) == before
-    assert not os.path.lexists(run.snapshots_dir)
-    assert not os.path.lexists(run.state_path)
-    assert run.previous_state_path.is_dir()
+    left = [os.path.lexists(path) for path in (run.snapshots_dir, run.state_path, run.previous_state_path)]
+    assert left == [False, False, True]
     run.sessions_dir.write_text("precious")  # no folder
     assert delete_run(run) == ["sessions", "state.prev.safetensors"]
 
@@ -299,8 +296,7 @@ def test_prune_run_refuses_a_run_without_an_intact_model_of_its_own(tmp_path: Pa
     for dry_run in (True, False):
         with pytest.raises(RunError, match=r"is not pruned, because .*: (resume it, or copy|replace the link)"):
             prune_run(run, dry_run=dry_run)
-    assert run.prunable() == before
-    assert not run.pruned_path.exists()
+    assert (run.prunable(), run.pruned_path.exists()) == (before, False)
 
 
 def test_run_whose_run_json_cannot_be_read_now_is_neither_found_nor_taken_for_gone(tmp_path: Path) -> None:
@@ -312,8 +308,7 @@ def test_run_whose_run_json_cannot_be_read_now_is_neither_found_nor_taken_for_go
     for attempt in (*attempts, lambda run: find_run("mine", tmp_path), lambda run: find_run(run.path)):
         with pytest.raises(RunError, match="cannot be read now: Too many levels"):
             attempt(run)
-    assert sorted(run.path.rglob("*")) == before
-    assert list_runs(tmp_path) == []
+    assert (sorted(run.path.rglob("*")), list_runs(tmp_path)) == (before, [])
 
 
 @pytest.mark.parametrize("command", [delete_run, prune_run])

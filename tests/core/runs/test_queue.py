@@ -140,11 +140,8 @@ def test_run_that_cannot_be_started_keeps_its_place_with_the_reason_and_the_next
     assert (queue.start_next(), names) == (runs[3], ["four"])
     assert [each.path for each in queue_file.waiting_runs()] == [run.path for run in runs]
     _, *rows = queue.read_queue()
-    assert [row.why.split(":")[0] for row in rows] == [
-        "The run one cannot be read",
-        "The run two was pruned",
-        "The worker of three cannot be started",
-    ]
+    whys = ["The run one cannot be read", "The run two was pruned", "The worker of three cannot be started"]
+    assert [row.why.split(":")[0] for row in rows] == whys
     assert "1st in the queue, but it could not be started: The run one cannot be read: it has" in rows[0].words
     assert runs[0].status().message == rows[0].words
     says = "one could not be started and keeps its place in the queue, as 2 other runs: The run one cannot be read"

@@ -3,7 +3,7 @@
 import errno
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from small_training import make_plan
 from waiting import wait_until
 
 Script = Callable[[Any], Iterator[Event]]
-Train = Callable[..., Iterator[Any]]
+Train = Callable[..., Generator[Any]]
 """Replaces the trainer by a script and returns the worker that trains the run with it."""
 PLAN = make_plan()
 STOPPED_READING = "it was stopped while the text was being read"
@@ -85,7 +85,7 @@ def made() -> list[Any]:
 
 @pytest.fixture
 def train(run: RunFolder, made: list[Any], monkeypatch: pytest.MonkeyPatch) -> Train:
-    def use(script: Script, **how: Any) -> Iterator[Any]:
+    def use(script: Script, **how: Any) -> Generator[Any]:
         def make(corpus: Any, settings: Settings, state: Any = None, *, plan: Any = None, **given: Any) -> Any:
             trainer = SimpleNamespace(settings=settings, state=state, plan=plan, **given)
             trainer.events = lambda: script(trainer)
