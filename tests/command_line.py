@@ -68,7 +68,6 @@ class Cli:
         self._capsys.readouterr()
         assert run(list(words)) in (ExitCode.FAILED, ExitCode.WRONG_USAGE)
         out, err = self._capsys.readouterr()
-        assert out == ""
-        assert err.count("\n") == 1
+        assert (out, err.count("\n")) == ("", 1)
         assert err.startswith("charlstm: ")
         return err

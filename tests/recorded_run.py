@@ -84,9 +84,8 @@ class Recorded:
         self._lock: Any = None
         self._heart: Heartbeat | None = None
         if state in LIVE:
-            first = HeartbeatRecord(state="starting")
             self._lock = liveness.acquire_lock(run.lock_path)
-            self._heart = Heartbeat(run.heartbeat_path, first, interval=0.05)
+            self._heart = Heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"), interval=0.05)
 
     def __enter__(self) -> Self:
         return self

@@ -48,7 +48,8 @@ def test_presets_estimates_each_preset_for_a_text(cli: Cli, known_speed: None) -
     for row in rows:
         settings = preset(row["name"], len(TEXT), len(set(TEXT))).with_changes(num_layers=3)
         assert Settings.from_dict(row["settings"]) == settings
-        assert (row["kernel"], row["precision"], row["chars_per_second"]) == ("fused-f32", "float32", pytest.approx(2e4))
+        assert row["chars_per_second"] == pytest.approx(20_000)
+        assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert re.search(r"^PRESET +START +NETWORK", cli("presets", "data/fox.txt")[0])
     Path("other.txt").write_text(TEXT[:500])  # to validate on it: then all of the text is trained on
     ask = ("presets", "data/fox.txt", "--set", "max_minutes=none", "--set", "epochs=40", "--set", "split=tail")

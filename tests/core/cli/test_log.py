@@ -66,9 +66,7 @@ def test_tensorboard_reads_samples_as_text_and_settings_as_hyperparameters(run: 
         assert getattr(read[name], read[name].WhichOneof("kind")) == value
 
 
-def test_a_loss_on_text_that_was_read_has_its_share_in_the_table_and_a_sentence_in_tensorboard(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
-) -> None:
+def test_read_share_is_in_table_and_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     monkeypatch.chdir(tmp_path)
     record(runs_dir(), name="fox", steps=100, read=(0.4, "sea"))
     rows = csv.DictReader(cli("log", "fox", "--to", "csv", "--out", "-")[0].splitlines())

@@ -35,16 +35,13 @@ def test_options_go_before_the_preset(workspace: Path, cli: Cli, untrained: None
     assert (found["preset"], found["settings"], found["corpus"]["chars"]) == ("standard", expected.to_dict(), 1000)
 
 
-def weights(name: str) -> dict[str, Any]:
-    return charlstm.load_model(find_run(name).model_path).weights
-
-
 def test_run_like_another_trains_to_the_same_weights(workspace: Path, cli: Cli) -> None:
     cli("train", "--like", "fox", "--name", "again")
     for name in ("settings", "corpus", "preset"):
         assert record("again")[name] == record("fox")[name]
-    for name, array in weights("fox").items():
-        assert np.array_equal(array, weights("again")[name])
+    fox, again = (charlstm.load_model(find_run(name).model_path).weights for name in ("fox", "again"))
+    for name, array in fox.items():
+        assert np.array_equal(array, again[name])
 
 
 def test_options_go_before_the_run_of_like(workspace: Path, cli: Cli, untrained: None) -> None:

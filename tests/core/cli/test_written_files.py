@@ -77,7 +77,7 @@ def test_export_writes_onnx(cli: Cli, tmp_path: Path) -> None:
     assert out.stat().st_size > 1000
 
 
-Save = Callable[[Path, Model], object]
+Save, Writing = Callable[[Path, Model], object], tuple[list[str], str]
 
 
 LIBRARY: dict[str, tuple[str, Save]] = {
@@ -126,24 +126,21 @@ def test_all_that_writes_a_file_for_the_user_follows_the_same_rules(name: str, t
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_everything_in_a_run_folder_is_private(umask: None) -> None:
+def test_everything_in_a_run_folder_is_private() -> None:
     run = find_run("fox").path
     for path in (run, *run.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
 @pytest.fixture(params=[("export fox --to script --out", ".net"), ("import theirs.net --out", ".safetensors")])
-def writing(
-    request: pytest.FixtureRequest, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[list[str], str]:
+def writing(request: pytest.FixtureRequest, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Writing:
     """A command that takes --out and writes no page, where there is a checkpoint for it; and the suffix of its file."""
     monkeypatch.chdir(tmp_path)
     cli("export", "fox", "--to", "script", "--out", "theirs.net")
-    words, ending = request.param
-    return words.split(), ending
+    return request.param[0].split(), request.param[1]
 
 
-def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, writing: tuple[list[str], str]) -> None:
+def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, writing: Writing) -> None:
     words, ending = writing
     path, link = tmp_path / f"real{ending}", tmp_path / f"link{ending}"
     link.symlink_to(path.name)
@@ -189,17 +186,15 @@ def test_nothing_is_written_onto_what_it_is_made_of(
     assert Path(file).read_bytes() == before
 
 
-def test_dash_is_standard_output_unless_that_is_a_terminal(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, writing: tuple[list[str], str]
-) -> None:
+def test_dash_is_standard_output_but_no_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch, writing: Writing) -> None:
     words, ending = writing
     cli(*words, f"file{ending}")
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
         assert run([*words, "-"]) == 0
         sys.stdout.buffer.seek(0)
-        assert sys.stdout.buffer.read() == (tmp_path / f"file{ending}").read_bytes()
+        assert sys.stdout.buffer.read() == Path(f"file{ending}").read_bytes()
     assert "--json and --out -" in cli(*words, "-", "--json", code=2)[1]
-    assert not (tmp_path / "-").exists()
+    assert not Path("-").exists()
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert "terminal" in cli.error(*words, "-")
