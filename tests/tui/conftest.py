@@ -124,12 +124,9 @@ def _late_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 LATE = (
-    (threading.Thread, "run", 0.3),
-    (Watcher, "read", 0.1),
-    (SessionSaver, "_attend", 0.4),
-    (ModelThread, "_turn", 0.025),
-    (ModelThread, "_post", 0.025),
-)
+    (threading.Thread, "run", 0.3), (Watcher, "read", 0.1), (SessionSaver, "_attend", 0.4),
+    (ModelThread, "_turn", 0.025), (ModelThread, "_post", 0.025),
+)  # fmt: skip
 """Methods that threads call, and the seconds that each begins late at most."""
 
 

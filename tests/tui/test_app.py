@@ -129,13 +129,7 @@ async def test_escape_never_quits_and_q_asks_only_when_a_session_is_not_saved(pl
         await app.press("q", until=lambda: not app.app.is_running)
 
 
-async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -> None:
-    Path("mine.txt").write_text("some text\n" * 500)
-    async with driven(places, text="mine.txt") as app:
-        await app.shows("mine.txt", "5.0 kB", "some text")
-        assert app.mode.MODE == "corpus"
-    async with driven(places, run=record(places, "finished").run.name) as app:
-        await app.in_mode("train")
+async def test_opens_on_runs_for_a_run_that_is_not_there(places: Path) -> None:
     async with driven(places, run="nothing-of-the-kind") as app:
         await app.in_mode("runs")
         await app.shows("nothing-of-the-kind")

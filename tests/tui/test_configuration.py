@@ -65,8 +65,8 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
         await app.until(lambda: app.app.theme == "ansi-dark")  # drawn as one walks, and so is the list
         await app.until(lambda: app.screen.query_one("ThemePalette > Vertical").styles.background.a == 0)
         await app.press("escape", until=lambda: app.app.theme == "charlstm" and not app.app.remembered.theme)
-        await app.press("colon", *"theme", shows="Change the current theme")
-        await app.press("enter", shows="Which theme?")
+        app.app.search_themes()
+        await app.shows("Which theme?")
         await app.press(*"gruvbox", until=lambda: app.text().count("gruvbox") > 1)
         await app.press("enter", until=lambda: app.app.theme == "gruvbox" and app.screen is app.mode)
         await app.press("s")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from rich.style import Style
-from textual.app import App, ComposeResult
 from textual.events import Click, MouseDown
 from textual.notifications import Notification
 from textual.renderables.background_screen import BackgroundScreen
@@ -16,6 +15,7 @@ from textual.widgets._toast import Toast, ToastHolder
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.widgets.textual_repairs import SteadyTextArea, SteadyToast
 from driven_app import driven
+from hosted_widget import hosted
 
 
 def question(title: str) -> ChoiceDialog:
@@ -60,15 +60,7 @@ async def test_a_click_on_an_option_that_is_gone_and_a_page_down_before_the_layo
 
 
 async def test_a_line_is_undone_where_the_text_fits_again_without_it() -> None:
-    class Editor(App[None]):
-        CSS = "SteadyTextArea { height: 1; border: none; padding: 0; }"
-
-        def compose(self) -> ComposeResult:
-            yield SteadyTextArea(compact=True)
-
-    app = Editor()
-    async with app.run_test() as pilot:
-        area = app.query_one(SteadyTextArea)
+    async with hosted(SteadyTextArea(compact=True), (30, 1)) as (area, pilot):
         area.insert("line")
         area.history.checkpoint()
         area.insert("\n")
