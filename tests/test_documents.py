@@ -193,9 +193,7 @@ def test_commands_in_documents_run(document: str, folder: Path) -> None:
 def training_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run from Python trains in this process. One of its own loads torch first, for seconds."""
     train = worker.run_foreground
-    monkeypatch.setattr(
-        launch, "launch", lambda run, changes=None, prepared=None: len(list(train(run, changes=changes)))
-    )
+    monkeypatch.setattr(launch, "launch", lambda run, changes=None, **_: len(list(train(run, changes=changes))))
 
 
 @pytest.mark.usefixtures("training_here")
@@ -293,23 +291,20 @@ def test_documents_that_are_cited_are_in_the_repository() -> None:
 
 def test_table_of_features_defines_every_built_in_one() -> None:
     table = text_of("docs/insight.md").split("### The built-in features")[1].split("\n## ")[0]
-    rows = [
-        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:4]] for line in table.splitlines() if "| `" in line
-    ]
+    lines = [re.split(r"(?<!\\)\|", line)[1:4] for line in table.splitlines() if "| `" in line]
     every, words = ("prose", "program", "tunes"), {"program": "programs"}
     expected = [
         [f"`{name}`", each.kind, "all" if each.texts == every else ", ".join(words.get(it, it) for it in each.texts)]
         for name, each in BUILT_IN.items()
     ]
-    assert rows == expected
+    assert [[cell.strip() for cell in line] for line in lines] == expected
 
 
 def with_table(text: str, *rows: Sequence[str]) -> str:
     """``text`` with the table whose heading is the first of ``rows`` replaced by these, as mdformat writes it: with
     a backslash before brackets outside code."""
-    lines = [
-        re.sub(r"(`[^`]*`)|(?=[][])", lambda found: found[0] or "\\", f"| {' | '.join(cells)} |\n") for cells in rows
-    ]
+    plain = (f"| {' | '.join(cells)} |\n" for cells in rows)
+    lines = [re.sub(r"(`[^`]*`)|(?=[][])", lambda found: found[0] or "\\", line) for line in plain]
     lines.insert(1, "| -- " * len(rows[0]) + "|\n")
     before, heading, after = text.partition(lines[0])
     assert heading, f"There is no table with the heading {lines[0]}"
@@ -401,13 +396,9 @@ EXAMPLE = ROOT / "docs" / "example.py"
 
 
 def test_example_uses_every_public_name() -> None:
-    tree = ast.parse(EXAMPLE.read_text(encoding="utf-8"))
-    used = {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "charlstm"
-    }
-    assert used == {*charlstm.__all__, "__version__"}
+    nodes = ast.walk(ast.parse(EXAMPLE.read_text(encoding="utf-8")))
+    used = [node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    assert {node.attr for node in used if node.value.id == "charlstm"} == {*charlstm.__all__, "__version__"}
 
 
 @pytest.mark.usefixtures("training_here")

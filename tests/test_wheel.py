@@ -17,6 +17,7 @@ from charlstm.model.file import load_model
 from charlstm.runs.models import find_model
 
 ROOT = Path(__file__).parents[1]
+SUFFIXES = (".py", ".pyi", ".toml", ".tcss", ".html", ".css", ".js")
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wheel_has_all_that_the_programs_need(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for root in (ROOT / "core", ROOT / "tui"):
-        sources = {
-            path.relative_to(root).as_posix()
-            for path in root.rglob("*")
-            if path.suffix in (".py", ".pyi", ".toml", ".tcss", ".html", ".css", ".js")
-        }
-        assert sources <= names
+        sources = (path for path in root.rglob("*") if path.suffix in SUFFIXES)
+        assert {path.relative_to(root).as_posix() for path in sources} <= names
     assert {"charlstm/demo.safetensors", "charlstm/lesson.zip", "charlstm/lesson.md"} <= names
     assert {"charlstm/py.typed", "charlstm_tui/py.typed"} <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"charlstm", "charlstm_tui"}

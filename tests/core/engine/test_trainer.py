@@ -39,12 +39,8 @@ class Time:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self.now = self.stopped = 0.0
-        fake_time = SimpleNamespace(
-            perf_counter=lambda: self.now,
-            time=lambda: self.now,
-            process_time=lambda: self.now - self.stopped,
-            sleep=lambda seconds: None,
-        )
+        fake_time = SimpleNamespace(perf_counter=lambda: self.now, time=lambda: self.now, sleep=lambda seconds: None)
+        fake_time.process_time = lambda: self.now - self.stopped
         for module in (trainer_module, clock_module, final_validation, checkpoint_writer):
             monkeypatch.setattr(module, "time", fake_time)
         step = TrainStep.step

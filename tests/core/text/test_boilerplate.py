@@ -38,11 +38,8 @@ def test_find_licence_begins_where_book_ends(licence: str) -> None:
 
 
 OTHERS = (
-    BODY,
-    "At the end of the project Gutenberg was tired.\n",
-    "*** START OF THE STORY ***\n" + BODY,
+    *(BODY, "", "At the end of the project Gutenberg was tired.\n", "*** START OF THE STORY ***\n" + BODY),
     "He said: the *** END OF THE PROJECT GUTENBERG EBOOK is near.\n",
-    "",
 )
 
 

@@ -114,9 +114,8 @@ def test_fetch_says_that_the_connection_is_not_encrypted(server: TextServer) -> 
 def test_refused_connection_and_silent_server_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # never accepts
-        text = replace(
-            catalogue()["names"], name="names", address=f"http://127.0.0.1:{silent.getsockname()[1]}/names.txt"
-        )
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/names.txt"
+        text = replace(catalogue()["names"], name="names", address=address)
         assert_refused(text, "did not answer for 0.1 seconds")
     assert_refused(text, "cannot be reached")
 

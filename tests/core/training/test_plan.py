@@ -164,12 +164,8 @@ def steps_left(
 ) -> int | None:
     """Of a run of one minute, 100 steps of which were expected to take 10 s, validated after every 150. Each took
     ``seconds``; this process has taken ``pace_steps``, and one took it ``pace``, with validations."""
-    clock = SimpleNamespace(
-        count_work=lambda: step * seconds,
-        pace=lambda: pace or seconds,
-        pace_steps=step if pace_steps is None else pace_steps,
-        start_pace=lambda: None,
-    )
+    clock = SimpleNamespace(count_work=lambda: step * seconds, pace=lambda: pace or seconds, start_pace=lambda: None)
+    clock.pace_steps = step if pace_steps is None else pace_steps
     plan = small_training.make_plan(planned_steps=600, val_every=150, log_every=10, seconds_per_step=0.1)
     schedule = LearningRate(0.01, "linear", 0, 600, changes)
     return new_steps_left(Settings(max_minutes=1.0), clock, plan, schedule, Progress(step=step), last=0.0)
