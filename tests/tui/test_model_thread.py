@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,6 +99,16 @@ def test_nothing_is_generated_while_the_text_is_hidden() -> None:
     now = time.monotonic()
     assert work.seconds_to_wait(now, visible=False) == math.inf
     assert work.seconds_to_wait(now, visible=True) <= model_thread.BATCH_INTERVAL
+
+
+def test_rate_counts_the_characters_since_it_was_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, batches = [0.0], list[Batch]()
+    monkeypatch.setattr(model_thread, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    work = Work(batches.append, Running().order(stream=Stream(60, 10**9)), lambda: None)
+    for _ in range(12):
+        work.turn(math.inf, may_post=True)
+        clock[0] += 0.25
+    assert batches[-1].rate == 60
 
 
 def test_question_is_answered_once_the_text_is_read_and_goes_with_its_order(running: Running) -> None:

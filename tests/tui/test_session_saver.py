@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
+from unittest.mock import Mock
 
 import pytest
 
@@ -142,6 +143,13 @@ def test_newest_of_many_changes_is_written_at_once_if_asked(played: Played, monk
     assert played.saver.write_all(TIMEOUT)
     state = read(played.check()).state
     assert (state.settings, state.clamps) == (SamplerSettings(top_k=4), clamps)
+
+
+def test_saver_that_has_nothing_to_write_does_nothing(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    played.saved("a")
+    monkeypatch.setattr(session_saver, "time", Mock(wraps=time))
+    time.sleep(0.1)
+    assert session_saver.time.monotonic.call_count <= 2, "it may look once more after the write"
 
 
 def test_what_is_kept_during_a_write_is_written_afterwards(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:

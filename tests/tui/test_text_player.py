@@ -305,6 +305,7 @@ def test_list_has_files_of_ones_own_wherever_they_are_and_texts_that_only_grew_c
     flags = [about.split(" · ")[0] for _, _, about in rows]
     assert flags == ["your file mine.json", "your file beside.json", "110 chars", "not kept"]
     assert [each.path for each in saved_sessions.everywhere(place, since=time.time() - 45)] == [grew, mine]
+    assert [each.path for each in saved_sessions.everywhere(place, since=mine.stat().st_mtime)] == [grew]
 
 
 def test_own_files_are_remembered_once_and_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

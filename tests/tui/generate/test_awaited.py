@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Static
 
 from charlstm.model.file import save_model
 from charlstm.runs.status import RunState, RunStatus
@@ -154,6 +155,7 @@ async def test_run_that_ends_without_a_model_says_so_and_what_can_be_done(runs: 
     async with waiting(runs, steps=0) as (worker, app):
         worker.end("failed", "Out of memory")
         await app.shows(says, "shows what can be done", "opens another model", "Esc goes back")
+        assert "$error" in [each.style for each in app.screen.query_one("#awaited", Static).render().spans]
         await app.press("escape", mode="train", shows="resume")
 
 

@@ -16,6 +16,7 @@ from charlstm.generation.session import Session as Played
 from charlstm.generation.session_file import read_summary
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.paths import state_dir
+from charlstm.storage import changing
 from charlstm.text.reading import TextOptions
 from charlstm_tui import formatting
 from charlstm_tui.app_state import load_state
@@ -240,6 +241,10 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(home: Path)
         await app.press("delete", shows="This session is being played")
         await app.press("escape", "e", "end", "x", "enter", until=lambda: app.prime.endswith("x"))
         await app.press("O", *"mine", shows=" mine ")
+        with changing(own):
+            await app.press("delete")
+            await app.opens(ChoiceDialog)
+            await app.press("y", shows="Another program has this session open")
         for answer, deleted in (("n", False), ("y", True)):
             await app.press("delete")
             await app.opens(ChoiceDialog)

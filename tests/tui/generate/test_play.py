@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ async def test_text_streams_and_pauses_and_takes_settings_in_flight(model: Path)
         await app.press("T", "T", "t", "k", "k", "K", "p", "P", "M", "m", "M")
         wanted = SamplerSettings(temperature=0.85, top_k=40, top_p=None, min_p=0.1)
         await app.until(lambda: app.state.settings == wanted)
+        await app.press("K", "K", until=lambda: app.state.settings == replace(wanted, top_k=None))  # 100 cuts nothing
         assert app.state.running
         thread, made = app.screen.model_thread, app.state.length
         await app.press("2", until=lambda: not thread._visible)
