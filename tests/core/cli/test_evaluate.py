@@ -89,9 +89,8 @@ def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli) -> None:
 @pytest.fixture(scope="module")
 def cat(workspace: Path) -> Path:
     """A text of cats, and `cat`, a run on it that does not know the letter z."""
-    text = workspace / "cat.txt"
-    text.write_text("a cat sat on the mat and ate a rat. " * 60, encoding="utf-8")
-    assert run(["train", str(text), *TINY, "--name", "cat"]) == 0
+    (workspace / "cat.txt").write_text("a cat sat on the mat and ate a rat. " * 60, encoding="utf-8")
+    assert run(["train", "cat.txt", *TINY, "--name", "cat"]) == 0
     return workspace
 
 

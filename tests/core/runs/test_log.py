@@ -93,8 +93,7 @@ def life(steps: range) -> list[Event]:
         value = 3 - step * 0.01 + 0.1 * math.sin(step)
         events.append(stepped(step, value))
         if step % 5 == 0:
-            events.append(validated(step, value + 0.1))
-            events.append(Sampled(step=step, time=float(step), prime="a", text=f"text {step}"))
+            events += [validated(step, value + 0.1), Sampled(step=step, time=step, prime="a", text=f"text {step}")]
     return events
 
 
@@ -116,10 +115,8 @@ def test_series_of_a_killed_and_resumed_run_equals_the_uninterrupted_one(acciden
     done = 0
     for reached, checkpoint in accidents:
         reached = max(reached, done)
-        log += life(range(done, reached + 1))
-        done = min(checkpoint, reached)
-        log.append(Resumed(step=done, time=0.0))
-        done += 1
+        log += [*life(range(done, reached + 1)), Resumed(step=min(checkpoint, reached), time=0.0)]
+        done = min(checkpoint, reached) + 1
     log += life(range(done, 31))
     assert picture(RunSeries.of(log)) == picture(whole)
 
