@@ -48,9 +48,7 @@ async def test_figure_gives_way_to_a_name_that_would_be_cut() -> None:
 
 
 def test_a_branch_is_called_by_the_words_where_it_parts() -> None:
-    branch = BranchInfo(
-        3, 0, 500, 900, "", "lm, and nobody spoke of it.", current=False, before="and then the sea was ca"
-    )
+    branch = BranchInfo(3, 0, 500, 900, "", "lm, and nobody spoke.", current=False, before="and then the sea was ca")
     assert words_at(branch, 16).plain == "…was calm, and …"
     assert words_at(branch, 30).plain == "…sea was calm, and nobody …"
     first = BranchInfo(0, None, 0, 900, "", "\n\nIt was late.\nHe left.", current=True)

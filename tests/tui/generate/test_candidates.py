@@ -1,5 +1,6 @@
 """The candidates by themselves: what their rows say and draw."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -21,10 +22,9 @@ def distribution(settings: SamplerSettings) -> NextCharDistribution:
     """What the sampler makes of :data:`MODEL`."""
     probabilities = np.array(list(MODEL.values()), np.float32)
     weights = Sampler(settings).weights(np.log(probabilities))
-    drawn = weights / weights.sum()
     alternatives = tuple(
         Alternative(" " if char == "␣" else char, float(probability), float(chance), bool(chance))
-        for char, probability, chance in zip(MODEL, probabilities, drawn, strict=True)
+        for char, probability, chance in zip(MODEL, probabilities, weights / weights.sum(), strict=True)
     )
     kept = weights > 0
     entropy = float(-(probabilities * np.log2(probabilities)).sum())
@@ -52,18 +52,17 @@ async def test_rows_show_the_models_bar_the_samplers_mark_and_what_is_cut() -> N
             "  o │           3.0 %  3.0 %",
             "all 5 kept",
         ]
-        assert (await rows(*shown, SamplerSettings(temperature=1, top_k=2, min_p=None)))[1:5] == [
+        assert (await rows(*shown, replace(NO_FILTER, top_k=2)))[1:5] == [
             "  ␣ █████▎│      52 %   65 %",
             "  e ██▊│         28 %   35 %",
             "── 3 cut by top-k: 20 % ────",
             "entropy 1.2 nats",
         ]
-        hot = await rows(*shown, SamplerSettings(temperature=5, min_p=None))
+        hot = await rows(*shown, replace(NO_FILTER, temperature=5))
         assert hot[1].startswith("  ␣ ██│██▎ "), "the mark is inside the bar"
         one = "1 of 5 kept: 52 % · temperature does nothing here"
         for top_k, words in ((None, "all 5 kept · entropy 1.2 nats"), (1, one)):
-            found = await rows(*shown, SamplerSettings(temperature=1, top_k=top_k, min_p=None), 60)
-            assert words in "\n".join(found)
+            assert words in "\n".join(await rows(*shown, replace(NO_FILTER, top_k=top_k), 60))
     assert filters_on(SamplerSettings(kind="reference")) == ["top-k"]
 
 
@@ -106,16 +105,13 @@ async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"top_k": 1}, "top-k 1 hides temperature"),
-        ({"top_k": 2}, "top-k 2 hides much of temperature"),
-        ({"min_p": 0.5}, "min-p 0.50 hides much of temperature"),
-        ({"min_p": 1.0}, "min-p 1.00 hides temperature"),
+        ({"top_k": 1}, "top-k 1 hides temperature"), ({"top_k": 2}, "top-k 2 hides much of temperature"),
+        ({"min_p": 0.5}, "min-p 0.50 hides much of temperature"), ({"min_p": 1.0}, "min-p 1.00 hides temperature"),
         ({"top_p": 0.2}, "top-p 0.20 hides much of temperature"),
         ({"temperature": 0.0}, "temperature 0: filters do nothing"),
-        ({"min_p": 0.05}, ""),
-        ({"top_k": 40, "top_p": 0.9}, ""),
+        ({"min_p": 0.05}, ""), ({"top_k": 40, "top_p": 0.9}, ""),
     ],
-)
+)  # fmt: skip
 def test_which_filter_hides_what_temperature_does(settings: SamplerKeywords, words: str) -> None:
     assert hides_temperature(SamplerSettings(**settings)) == words
 

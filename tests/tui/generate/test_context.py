@@ -59,7 +59,6 @@ async def test_a_text_that_is_too_short_says_so(model: Path) -> None:
 
 
 async def test_context_of_a_scored_text_and_of_a_part_of_it_which_reads_what_is_before(model: Path) -> None:
-    loaded = load_model(model)
     async with scored(model) as (app, score):
         view = app.screen.context
         await app.press("enter", "g", until=lambda: view.here is not None)
@@ -68,7 +67,7 @@ async def test_context_of_a_scored_text_and_of_a_part_of_it_which_reads_what_is_
         await app.score_part(20, 40)
         score.put_cursor(3)
         await app.press("g")
-        expected = context(loaded, app.text, at=23, lengths=[length for length in LENGTHS if length <= 23])
+        expected = context(load_model(model), app.text, at=23, lengths=[each for each in LENGTHS if each <= 23])
         await app.until(lambda: view.here is not None and view.here.lengths == expected.lengths)
         assert (view.text_view.text(), view.text_view.cursor) == (app.text[:40], 23)
         assert np.allclose(view.here.losses, expected.losses, atol=1e-4)

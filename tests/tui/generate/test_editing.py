@@ -16,7 +16,6 @@ from charlstm.model.file import load_model
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.player.model_thread import Batch, ModelThread
-from charlstm_tui.player.opening import PlayRequest
 from playing_app import PRIME, PlayingApp, at, playing
 from stepped_player import SteppedPlayer
 
@@ -147,14 +146,12 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
 
 def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
     player, loaded = SteppedPlayer(), load_model(model)
-    player.open(PlayRequest(str(model)))
-    player.stream(1200)
-    player.finish()
+    player.play(model)
+    player.generate(1200)
     for position in (1200, 100):
-        player.move(at(position))
         text = player.document.text.read(0, at(position))
         mean = score(loaded, text).nats[len(PRIME) :].mean() / np.log(2)
-        assert player.finish().bits_per_char == pytest.approx(mean, rel=1e-4)
+        assert player.after(player.move, at(position)).bits_per_char == pytest.approx(mean, rel=1e-4)
 
 
 # ---- the mouse

@@ -47,9 +47,8 @@ async def cells(
 ) -> AsyncIterator[tuple[PlayingApp, CellsView]]:
     """The view Cells on ``count`` generated characters, with its cells named."""
     async with playing(model, size, paused=count) as app:
-        await app.press("x")
         view = app.screen.cells
-        await app.until(lambda: bool(view.cell_list.cells) and view.activations is not None)
+        await app.press("x", until=lambda: bool(view.cell_list.cells) and view.activations is not None)
         yield app, view
 
 
@@ -108,9 +107,8 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
         chars, _ = likeliest_next(loaded, expected.hidden[start:stop])
         panel = view.query_one(NextChars)
         rows = [panel.render_line(row).text.rstrip() for row in range(1, 7)]
-        assert (
-            rows[0] == "".join(char if char.isprintable() else symbol(char) for char in app.text[start:stop]).rstrip()
-        )
+        line = "".join(char if char.isprintable() else symbol(char) for char in app.text[start:stop])
+        assert rows[0] == line.rstrip()
         assert rows[1:] == ["".join(symbol(each[place]) for each in chars) for place in range(5)]
         chars, _ = likeliest_next(loaded, expected.hidden)
         lines = sorted({view.text_view.row_at(place) for place in range(len(app.text))})
@@ -187,9 +185,8 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
 async def test_cells_named_while_one_is_followed_have_their_scores(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     naming = HeldJob(monkeypatch, "name")
     async with playing(run, paused=400) as app:
-        await app.press("x")
         view = app.screen.cells
-        await app.until(lambda: view.activations is not None)
+        await app.press("x", until=lambda: view.activations is not None)
         view.choose((1, 1))
         await app.press("h", until=lambda: len(view.history) == len(checkpoints(run)))
         naming.free.set()
@@ -198,8 +195,7 @@ async def test_cells_named_while_one_is_followed_have_their_scores(run: Path, mo
 
 
 def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> None:
-    history = CellHistory()
-    shown: list[str] = []
+    history, shown = CellHistory(), list[str]()
     history.update = lambda content: shown.append(str(content))
 
     def bars(named: NamedCell, scores: list[float]) -> list[str]:
@@ -331,17 +327,14 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         app.player.change_speed(FULL)
         await app.press("d")
         duel = app.screen.duel
-        await app.until(
-            lambda: set(duel.sides) == {1, 2} and all(side.ended for side in duel.sides.values()), settle=False
-        )
+        await app.until(lambda: len(duel.sides) == 2 and all(side.ended for side in duel.sides.values()), settle=False)
         assert [side.clamps for side in duel.sides.values()] == [(), held]
         assert duel.sides[1].settings == duel.sides[2].settings
         for number, side in duel.sides.items():
             prime = duel.view(number).text(0, side.prime_length)
             session = Session(loaded, prime, seed=side.request.seed, settings=side.settings)
             session.clamps = side.clamps
-            text = "".join(step.char for step in session.stream(side.length))
-            assert duel.view(number).text() == prime + text
+            assert duel.view(number).text() == prime + "".join(step.char for step in session.stream(side.length))
         effects = hold_effects(loaded, view.features_of(held), held, prime=prime, recipe=side.recipe)
         await app.shows(" ".join(each.sentence for each in effects), "no cell held")
         assert app.screen_text().count("min-p 0.05") == 2

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from charlstm.generation.session import Session as Played
 from charlstm.generation.session_file import read_summary
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.paths import state_dir
+from charlstm.runs.folder import RunFolder
 from charlstm.storage import changing
 from charlstm.text.reading import TextOptions
 from charlstm_tui import formatting
@@ -34,7 +34,7 @@ from charlstm_tui.save_dialog import SaveDialog
 from driven_app import Held, driven
 from played_documents import state_of_session, text_of
 from playing_app import PRIME, PlayingApp, playing
-from recorded_run import record, tiny_model
+from recorded_run import record
 
 
 async def offered(app: PlayingApp) -> str:
@@ -44,8 +44,7 @@ async def offered(app: PlayingApp) -> str:
     return app.app.screen.query_one(Input).value
 
 
-async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+async def test_earlier_and_later_checkpoints_play_the_same_prime(run: RunFolder) -> None:
     async with playing(run.path, (160, 36)) as app:
         await app.until(lambda: app.step == 400)
         for step in (200, 100, 50, 0):
@@ -91,8 +90,7 @@ async def test_what_a_run_has_learnt_since_is_played_when_it_is_asked_for_again(
 
 async def test_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_played_one(model: Path, home: Path) -> None:
     names = ("novel-1", "novel-10", "[b]anna-1", "the-complete-works-of-a-poet-standard-2")
-    runs = [record(home / "runs", "finished", name=name, steps=100).run for name in names]
-    best = runs[0].status().loss
+    best, *_ = [record(home / "runs", "finished", name=name, steps=100).run.status().loss for name in names]
     async with playing("runs/novel-1/model.safetensors") as app:
         await app.until(lambda: len(app.app.runs_state.runs) == len(names))
         await app.press("o", shows=("● novel-1 ", *names, f"best {best:.3f} nats"))
@@ -109,9 +107,7 @@ async def test_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_playe
         await app.press("o", shows="● tiny.safetensors ")
 
 
-async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model: Path, home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
-
+async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model: Path, run: RunFolder) -> None:
     async def choose(name: str, key: str, plays: str) -> None:
         await app.enter("o", name)
         await app.opens(ChoiceDialog)
@@ -147,9 +143,7 @@ async def test_the_model_that_is_played_or_that_of_the_side_in_duel_is_in_view_i
         await app.press("o", shows="● novel-7 ")
 
 
-async def test_how_models_are_played_is_remembered_for_all_but_the_prime_for_the_last(model: Path, home: Path) -> None:
-    other = home / "other.safetensors"
-    shutil.copy(model, other)
+async def test_how_models_are_played_is_remembered_for_all_but_the_prime_for_the_last(model: Path, other: Path) -> None:
     async with playing(model, paused=3) as app:
         await app.press("e", *["backspace"] * 20, *"An owl", "enter")
         await app.until(lambda: app.prime == "An owl" and app.screen.play.playing)
@@ -167,9 +161,7 @@ async def test_how_models_are_played_is_remembered_for_all_but_the_prime_for_the
         assert app.prime == PRIME
 
 
-async def test_colours_that_suit_the_theme_are_not_remembered_as_chosen(model: Path, home: Path) -> None:
-    other = home / "other.safetensors"
-    shutil.copy(model, other)
+async def test_colours_that_suit_the_theme_are_not_remembered_as_chosen(model: Path, other: Path) -> None:
     async with playing(model, paused=3) as app:
         app.app.theme = "ansi-dark"
         app.app.play(str(other))
@@ -229,8 +221,7 @@ async def test_file_of_text_is_opened_from_the_list_and_its_name_is_offered(mode
         await app.press("enter", shows="Replace")
 
 
-async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(run: RunFolder) -> None:
     async with playing(run.path, paused=10) as app:
         app.player.give_title("mine")
         own = await app.file()
@@ -295,13 +286,11 @@ async def test_run_that_ends_as_generate_finds_nothing_is_played(home: Path, mon
         await app.until(lambda: app.mode.play.playing)
 
 
-async def test_another_model_ends_the_other_views(model: Path, home: Path) -> None:
-    other = home / "other.safetensors"
-    save_model(other, tiny_model(seed=1, prime="The other"))
+async def test_another_model_ends_the_other_views(model: Path, other: Path) -> None:
     async with playing(model, paused=10) as app:
         for view in ("s", "d", "w"):
             await app.press(view, until=lambda: app.screen.view_name != "play")
-            wanted = other if app.prime == "The morning" else model
+            wanted = other if app.state.facts.path == model else model
             app.app.go("runs")
             await app.in_mode("runs")
             app.app.play(str(wanted))
@@ -323,9 +312,8 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.md", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert export_as(path, "rank", state, lambda: played).endswith(
-                f"{path.name} in {formatting.home(path.parent)}"
-            )
+            said = export_as(path, "rank", state, lambda: played)
+            assert said.endswith(f"{path.name} in {formatting.home(path.parent)}")
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)
@@ -376,8 +364,7 @@ async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, m
     assert f"/{kept.name} continues it." in app.app.farewell
 
 
-async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_with(model: Path, home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+async def test_sessions_of_all_models_are_listed_and_the_last_is_gone_on_with(model: Path, run: RunFolder) -> None:
     async with playing(run.path, paused=10) as app:
         await app.write_in(" my own words")
         await app.file()
@@ -387,14 +374,13 @@ async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_wit
         await app.press("O", shows="novel-quick-1 · ")
         await app.press("escape", "l", gives=text)
         assert app.model_name == "novel-quick-1"
-    async with driven(home / "runs", (100, 30)) as app:
+    async with driven(run.path.parent, (100, 30)) as app:
         await app.press("3", mode="generate", until=lambda: app.mode.play.text_view.text() == text)
 
 
-async def test_the_first_session_stays_when_a_dialog_is_closed_and_the_mode_is_left(home: Path) -> None:
+async def test_the_first_session_stays_when_a_dialog_is_closed_and_the_mode_is_left(run: RunFolder) -> None:
     """Nothing was chosen: its file must not be taken for what was left off."""
-    record(home / "runs", "finished", name="novel-quick-1", steps=200)
-    async with driven(home / "runs", (100, 30)) as app:
+    async with driven(run.path.parent, (100, 30)) as app:
         await app.press("3", mode="generate")
         app = PlayingApp(app.app, app.pilot)
         await app.until(lambda: app.screen.play.playing)
@@ -431,8 +417,7 @@ async def test_session_gets_a_title_that_stands_above_the_text_and_by_which_it_i
     assert read_summary(first).title == "a storm at sea!"
 
 
-async def test_new_units_are_listed_and_the_chosen_one_is_put_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = record(home / "runs", "finished", name="names", steps=100).run
+async def test_new_units_are_listed_and_the_chosen_is_put_in(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     save_model(run.model_path, replace(load_model(run.model_path), text_options=TextOptions(units="lines")))
     known, asked = frozenset({"known"}), list[tuple[object, ...]]()
 

@@ -1,6 +1,5 @@
 """Multiverse in Generate: the continuations from the cursor as blocks, walked and put into the text."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from charlstm.display import percent, quoted
 from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
-from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
+from charlstm.insight.multiverse import ContinuationNode as Node
+from charlstm.insight.multiverse import multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.generate.continuation_layout import Block, lay_out
 from charlstm_tui.generate.multiverse_view import ContinuationBlocks, MultiverseView
@@ -19,12 +19,12 @@ from charlstm_tui.theme import LIGHT
 from playing_app import PlayingApp, playing, scored
 
 
-def branch(char: str, probability: float, *children: ContinuationNode) -> ContinuationNode:
-    return ContinuationNode(char, probability, list(children))
+def branch(char: str, probability: float, *children: Node) -> Node:
+    return Node(char, probability, list(children))
 
 
 @pytest.fixture
-def tree() -> ContinuationNode:
+def tree() -> Node:
     return branch(
         "", 1.0, branch("a", 0.6, branch("b", 0.6)), branch("c", 0.3, branch("d", 0.1), branch("e", 0.1)),
         branch("f", 0.02),
@@ -36,9 +36,7 @@ def text_of(block: Block) -> str:
     return "".join(branch.char for branch in block.path)
 
 
-def rows(
-    tree: ContinuationNode, height: int, columns: int, wanted: Sequence[ContinuationNode] = ()
-) -> dict[str, tuple[int, int]]:
+def rows(tree: Node, height: int, columns: int, wanted: Sequence[Node] = ()) -> dict[str, tuple[int, int]]:
     """The first row of each block and the row after its last, by its text."""
     return {text_of(block): (block.top, block.bottom) for block in lay_out(tree, height, columns, wanted)}
 
@@ -51,7 +49,7 @@ async def opened(app: PlayingApp, *keys: str) -> MultiverseView:
     return view
 
 
-def test_the_height_of_a_block_is_its_share_of_the_rows(tree: ContinuationNode) -> None:
+def test_the_height_of_a_block_is_its_share_of_the_rows(tree: Node) -> None:
     assert rows(tree, 10, 5) == {"a": (0, 6), "ab": (0, 6), "c": (6, 9), "cd": (6, 7), "ce": (7, 8)}
     assert [text_of(block) for block in lay_out(tree, 10, 5) if not block.splits] == ["ab"]
     assert rows(tree, 10, 1) == {"a": (0, 6), "c": (6, 9)}
@@ -59,7 +57,7 @@ def test_the_height_of_a_block_is_its_share_of_the_rows(tree: ContinuationNode) 
     assert rows(branch("", 1.0), 10, 5) == {}
 
 
-def test_wanted_blocks_have_a_row_however_unlikely_they_are(tree: ContinuationNode) -> None:
+def test_wanted_blocks_have_a_row_however_unlikely_they_are(tree: Node) -> None:
     first, second, third = tree.children
     assert rows(tree, 10, 5, [third])["f"] == (9, 10)
     assert rows(tree, 3, 5, [third]) == {"a": (0, 1), "ab": (0, 1), "c": (1, 2), "cd": (1, 2), "f": (2, 3)}
@@ -115,10 +113,8 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await app.until(lambda: list(view.words or ()) == next_words(loaded, app.text + view.chosen, stepper=stepper))
 
 
-async def test_colours_and_model_are_those_of_now(model: Path) -> None:
+async def test_colours_and_model_are_those_of_now(model: Path, other: Path) -> None:
     labels = ("≥20 %", "≥5 %", "≥1 %")
-    other = model.with_name("other.safetensors")
-    shutil.copy(model, other)
     async with playing(model, (140, 45), paused=30) as app:
         view = await opened(app)
         before = app.backgrounds(*labels)
@@ -182,8 +178,7 @@ async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhi
 async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities(model: Path) -> None:
     async with playing(model, (140, 45), paused=30) as app:
         view = await opened(app)
-        child = ContinuationNode("b", 0.3, [])
-        view.root = ContinuationNode("", 1.0, [ContinuationNode("a", 0.6, [child]), ContinuationNode("c", 0.2)])
+        view.root = branch("", 1.0, branch("a", 0.6, branch("b", 0.3)), branch("c", 0.2))
         view._draw()
         lines = [view.blocks.render_line(row).text.rstrip() for row in range(view.blocks.size.height)]
         assert [share for share in (20, 30, 60) if any(line.endswith(f" {share} %") for line in lines)] == [20, 30]

@@ -60,8 +60,7 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
     async with playing(model, paused=3) as app:
         await app.press("a")
         await app.opens(SamplerDialog)
-        entered = {"repetition": "2.5", "top_k": "7", "min_p": "off", "copied": "12"}
-        for name, value in entered.items():
+        for name, value in {"repetition": "2.5", "top_k": "7", "min_p": "off", "copied": "12"}.items():
             await app.press(*name, "enter", *value, "enter")
         await app.press(*"repetition", "enter", *"-1", "enter", shows="from 0 to 1,000")
         await app.press("escape", "ctrl+s", until=lambda: app.state.settings.repetition == 2.5)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from charlstm.runs.folder import RunFolder
 from charlstm_tui.background import CommandError
 from charlstm_tui.generate import report_page, screen
 from charlstm_tui.generate.report_page import has_browser, open_page
 from playing_app import playing
-from recorded_run import record
 
 
 async def test_key_makes_the_page_on_the_shown_text_and_opens_it(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ async def test_key_makes_the_page_on_the_shown_text_and_opens_it(model: Path, mo
         assert opened[1].read_text() == app.screen.score.text_view.text()
 
 
-async def test_short_text_gets_its_runs_page_and_failures_are_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_short_text_gets_its_runs_page_and_says_failures(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[tuple[str, ...]] = []
 
     async def command(*argv: str) -> Any:
@@ -47,7 +47,6 @@ async def test_short_text_gets_its_runs_page_and_failures_are_said(home: Path, m
             raise CommandError("It did not work")
 
     monkeypatch.setattr(report_page, "run_command", command)
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
     async with playing(run.path, paused=20) as app:
         said: list[str] = []
         monkeypatch.setattr(app.screen, "show_message", lambda words, *how, **more: said.append(words))

@@ -12,15 +12,15 @@ import pytest
 
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.session_file import SessionState, write
+from charlstm.runs.folder import RunFolder
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.session_files import file_name
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.opening import PlayRequest, model_of_session
+from charlstm_tui.player.opening import model_of_session
 from played_documents import about, played
 from playing_app import PlayingApp, playing
-from recorded_run import record
 from stepped_player import SteppedPlayer
 
 
@@ -55,8 +55,7 @@ async def test_session_whose_model_is_gone_goes_on_with_the_one_that_is_there(ho
         await app.until(lambda: app.state.read_to == app.state.size)
 
 
-async def test_session_is_opened_by_its_path_on_the_run_that_it_lies_in(model: Path, home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+async def test_session_is_opened_by_its_path_on_the_run_that_it_lies_in(model: Path, run: RunFolder) -> None:
     run.sessions_dir.mkdir()
     text = save(run.sessions_dir / "mine.json", run.path)
     async with playing(model, paused=3) as app:
@@ -64,14 +63,12 @@ async def test_session_is_opened_by_its_path_on_the_run_that_it_lies_in(model: P
         await app.until(lambda: app.text == text and app.state.facts.run == run.path)
 
 
-async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home: Path, run: RunFolder) -> None:
     async with playing(run.path) as app:
         await app.paused(10)
         app.player.give_title("The bell")  # so that there is work in it
         await app.until(lambda: app.state.title == "The bell")
-        await app.pilot.press("[")
-        await app.until(lambda: app.step == 200 and app.screen.play.playing)
+        await app.press("[", until=lambda: app.step == 200 and app.screen.play.playing)
         await app.pilot.pause()
         assert "l brings back your text   model 4 of 5: step 200" in app.status()
         await app.until(lambda: app.state.length == 1000 and not app.state.running)
@@ -80,8 +77,7 @@ async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home:
     async with opened(file) as app:
         await app.until(lambda: app.screen.play.playing and app.text == text)
         assert app.step == 200
-        await app.pilot.press("]")
-        await app.until(lambda: app.step == 400 and app.screen.play.playing)
+        await app.press("]", until=lambda: app.step == 400 and app.screen.play.playing)
         await app.press("l", gives=text)  # of the same run, and played with another step
         assert app.step == 200
     [snapshot] = [each for each in run.snapshots() if each.step == 200]
@@ -91,9 +87,9 @@ async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home:
         await app.until(lambda: "novel-quick-1 @ step 200 is not there: it goes on with step 400" in app.screen.message)
 
 
-def test_an_edited_session_goes_on_with_the_checkpoint_that_was_chosen_last(home: Path) -> None:
-    run, player = record(home / "runs", "finished", name="novel-quick-1", steps=400).run, SteppedPlayer(saves=True)
-    player.open(PlayRequest(str(run.path)))
+def test_an_edited_session_goes_on_with_the_checkpoint_that_was_chosen_last(run: RunFolder) -> None:
+    player = SteppedPlayer(saves=True)
+    player.play(run.path)
     player.insert("words")
     file = player.saved(5)
     player.load_checkpoint(-1)
@@ -103,20 +99,17 @@ def test_an_edited_session_goes_on_with_the_checkpoint_that_was_chosen_last(home
 
 
 def test_cells_that_were_held_are_held_again(model: Path, home: Path) -> None:
-    held, player = (Clamp(1, 2, value=0.5),), SteppedPlayer()
+    held = (Clamp(1, 2, value=0.5),)
     save(home / "bell.json", model, held)
-    player.open(PlayRequest(str(model), session=home / "bell.json"))
-    assert player.finish().clamps == held
+    assert SteppedPlayer().play(model, session=home / "bell.json").clamps == held
 
 
-def test_session_finds_its_run_that_was_moved_to_the_folder_of_runs(home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+def test_session_finds_its_run_that_was_moved_to_the_folder_of_runs(home: Path, run: RunFolder) -> None:
     save(home / "bell.json", home / "elsewhere" / run.name)
     assert model_of_session(home / "bell.json") == (run.name, None)
 
 
-def test_file_of_ones_own_is_what_was_worked_on_last_and_not_an_older_copy(home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+def test_file_of_ones_own_is_what_was_worked_on_last_and_not_an_older_copy(home: Path, run: RunFolder) -> None:
     mine, now = home / "bell.json", time.time()
     save(mine, run.path, saved=now - 60)
     run.sessions_dir.mkdir()

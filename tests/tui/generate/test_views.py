@@ -17,6 +17,7 @@ from charlstm.generation.novelty import Match, Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
 from charlstm.insight.duel import bits_after
 from charlstm.model.file import load_model, save_model
+from charlstm.runs.folder import RunFolder
 from charlstm.text.corpus import open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.reading import TextOptions
@@ -36,15 +37,8 @@ from charlstm_tui.widgets.row_list import RowList
 from driven_app import Held
 from played_documents import text_of
 from playing_app import PlayingApp, playing, scored
-from recorded_run import record, tiny_model
+from recorded_run import tiny_model
 from wrapped_prose import prose
-
-
-async def found_suggestion(app: PlayingApp) -> str:
-    """Wait for the suggestion. Until it is found, what is left of the one before is shown."""
-    await app.until(lambda: app.player._suggestions.basis == app.player._basis)
-    await app.until(lambda: app.screen.play.suggested == app.state.suggestion == app.player.suggestion)
-    return app.state.suggestion
 
 
 async def test_write_together(model: Path) -> None:
@@ -53,7 +47,10 @@ async def test_write_together(model: Path) -> None:
         await app.press("w", says="ends Write.")  # in a narrow screen too
         await app.until(lambda: bool(app.state.suggestion))
         await app.press(*"q? 1", gives=before + "q? 1", shows="1, read as")  # this model knows no 1
-        suggestion = await found_suggestion(app)
+        # until it is found, what is left of the one before is shown
+        await app.until(lambda: app.player._suggestions.basis == app.player._basis)
+        await app.until(lambda: app.screen.play.suggested == app.state.suggestion == app.player.suggestion)
+        suggestion = app.state.suggestion
         assert suggestion[:5] in app.screen_text()
         await app.press("tab", gives=before + "q? 1" + suggestion)
         await app.press("backspace", gives=before + "q? 1" + suggestion[:-1])
@@ -108,11 +105,9 @@ async def test_many_edits_are_drawn_a_few_times_and_a_quit_behind_them_keeps_eve
         app.screen.screen_layout_refresh_signal.subscribe(app.screen, lambda screen: drawn.append(None))
         await app.burst(*["ctrl+home", "right", "a"] * 100, "ctrl+q")
         await app.until(lambda: app.app.exiting, settle=False)
-        assert len(published) < 100
-        assert len(drawn) < 100
+        assert max(len(published), len(drawn)) < 100
     (saved,) = saved_sessions.folder(None, model).glob("*.json")
-    whole = before[0] + "a" * 100 + before[1:]
-    assert text_of(saved) == whole
+    assert text_of(saved) == before[0] + "a" * 100 + before[1:]
 
 
 async def test_key_with_alt_acts_and_is_not_typed(model: Path, config: Path) -> None:
@@ -266,9 +261,8 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
         words = f"{bits} with fixed weights → {learnt[1.0].bits_per_char:.3f} as it learns, strength 1"
         assert await shows(learnt[1.0], words, "Shown: a copy that learns", "Ctrl+B fixed weights") != fixed_levels
         assert view.text_view.cursor == 7, "the place stays"
-        places = learnt[1.0].places(40, least=learnt[1.0].surprising)
-        keys = [row.key for row in view.query_one(RowList).rows if row.key]
-        assert keys == [str(place.position) for place in places]
+        places = [str(place.position) for place in learnt[1.0].places(40, least=learnt[1.0].surprising)]
+        assert [row.key for row in view.query_one(RowList).rows if row.key] == places
         await app.press("plus")
         await shows(learnt[2.0], f"→ {learnt[2.0].bits_per_char:.3f} as it learns, strength 2")
         await app.press("ctrl+b")
@@ -399,12 +393,11 @@ COPIED = "she had not been in the house for seven long years"
 
 
 @pytest.fixture
-def novel(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def novel(home: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run whose training text has :data:`COPIED`, with which a text is compared at once."""
     monkeypatch.setattr("charlstm_tui.player.overlap.INTERVAL", 0.05)
     text = home / "novel.txt"
     text.write_text("Some line.\n" * 5 + f"{COPIED}\n" * 3)
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
     run.write_spec(replace(run.spec(), corpus=open_corpus(text).to_record()))
     return run.path
 
@@ -421,7 +414,7 @@ async def test_what_is_copied_is_marked_and_says_where_the_model_has_read_it(nov
         assert play.text_view.cursor == len(app.prime) + play.overlap.matches[0].start
         assert underlined(app)
         await app.press("left_square_bracket")
-        await app.until(lambda: app.step == 50 and play.overlap is not None and play.overlap.share > 0.8)
+        await app.until(lambda: app.step == 200 and play.overlap is not None and play.overlap.share > 0.8)
         app.player.go_on_with(str(model), None, None)
         await app.until(lambda: app.model_name == "tiny" and play.playing)
         await app.press("y", says="It is not known what this model has read")

@@ -18,7 +18,6 @@ from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.player import edits, model_thread, questions
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import Origin, origin
-from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.played import Played
 from charlstm_tui.widgets.find import FindBar
 from playing_app import PRIME, PlayingApp, at, playing
@@ -87,12 +86,10 @@ def test_likelier_and_less_likely_characters_are_shown_with_what_follows(model: 
     player, place = SteppedPlayer(), at(18)
 
     def show(direction: int) -> Played:
-        player.alternative(direction, place)
-        return player.finish()
+        return player.after(player.alternative, direction, place)
 
-    player.open(PlayRequest(str(model)))
-    player.stream(20)
-    player.finish()
+    player.play(model)
+    player.generate(20)
     before = player.document.text.read()
     shown = show(1)
     assert (player.document.text.read(0, place), shown.position) == (before[:place], place)
@@ -235,19 +232,13 @@ async def test_line_breaks_are_typed_into_replace_and_own_text(model: Path) -> N
 @pytest.mark.parametrize(
     ("before", "text", "after", "joint"),
     [
-        ("He ", "went away", "and came", " "),
-        ("He", " went away", " and came", ""),
+        ("He ", "went away", "and came", " "), ("He", " went away", " and came", ""),
         ("He", " went away", ", and came", ""),
-        ("One.\n\n", "A new one.", "Two.", "\n\n"),
-        ("One.\n\n", "A new one.\n", "Two.", "\n"),
-        ("One.\n", "a line", "Two.", "\n"),
-        ("One.\n", "a line", "\nTwo.", ""),
-        ("One.", " a line\n", "Two.", ""),
-        ("", "A beginning.", "One.", "\n"),
-        ("One ", "more", "", ""),
-        ("红", "楼", "梦", ""),
+        ("One.\n\n", "A new one.", "Two.", "\n\n"), ("One.\n\n", "A new one.\n", "Two.", "\n"),
+        ("One.\n", "a line", "Two.", "\n"), ("One.\n", "a line", "\nTwo.", ""), ("One.", " a line\n", "Two.", ""),
+        ("", "A beginning.", "One.", "\n"), ("One ", "more", "", ""), ("红", "楼", "梦", ""),
     ],
-)
+)  # fmt: skip
 def test_continuation_is_put_in_with_the_space_that_is_missing(before: str, text: str, after: str, joint: str) -> None:
     vocabulary = tiny_model(symbols=tuple(" \n红楼梦")).vocabulary if before == "红" else tiny_model().vocabulary
     assert edits.joint(Text.of(before + after, TYPED), len(before), text, vocabulary) == joint
