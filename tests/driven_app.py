@@ -21,6 +21,7 @@ from charlstm.runs.status import RunState
 from charlstm.training.commands import Command
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
+from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.ordered_keys import Typed
 from charlstm_tui.run_watcher import RunsReader, RunView
@@ -206,6 +207,11 @@ async def on_run(folder: Path, run: str, size: tuple[int, int] = (80, 24)) -> As
         await app.in_mode("train")
         await app.until(lambda: app.app.runs_state.series is not None)
         yield app
+
+
+def question(title: str) -> ChoiceDialog:
+    """A dialog that asks for yes or no."""
+    return ChoiceDialog(title, "", [Choice("y", "yes", True), Choice("n", "no", False)])
 
 
 def seen(run: RunFolder) -> RunView:

@@ -82,10 +82,12 @@ class Terminal:
             assert self.read(), f"the app ended while waiting for {what!r}: {self.raw[-2000:]!r}"
             assert time.monotonic() < deadline, f"waited in vain for {what!r}:\n{self.text}"
 
-    def key(self, *names: str) -> None:
-        """Press keys one after the other: names of :data:`KEYS`, or what a key types."""
+    def key(self, *names: str, shows: str = "") -> None:
+        """Press keys one after the other: names of :data:`KEYS`, or what a key types. Then wait for what they show."""
         for name in names:
             self.child.send(KEYS.get(name, name))
+        if shows:
+            self.until(shows)
 
     def end(self) -> int:
         """Read to the end of the program; its exit code."""

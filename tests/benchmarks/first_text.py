@@ -67,10 +67,8 @@ def measure(source: Path, known: set[str]) -> dict[str, object]:
         try:
             app.until(lambda: source.name in app.text and "Enter use" in app.text)
             begun = time.monotonic()
-            app.key("enter")
-            app.until("Enter start")
-            app.key("enter")
-            app.until("Enter play")
+            app.key("enter", shows="Enter start")
+            app.key("enter", shows="Enter play")
             app.key("enter")
             return read_screen(app, begun, known)
         finally:

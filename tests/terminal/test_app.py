@@ -93,19 +93,15 @@ def test_newcomer_trains_plays_and_finds_the_run_after_a_kill(machine: tuple[Pat
     know_speeds(home, BOTTLES, hidden_size=32)
     app = Terminal([], home, environment)
     app.until("text.txt")
-    app.key("enter")
-    app.until("a all settings")
-    app.key("a")
-    app.until("ALL SETTINGS")
+    app.key("enter", shows="a all settings")
+    app.key("a", shows="ALL SETTINGS")
     # It trains while the next app starts.
     settings = {"hidden_size": "32", "threads": "1", "warmup": "0", "max_steps": "1000000", "max_minutes": "30"}
     settings |= {"val_every": "50", "lr": "0.02"}  # it is played once it has learnt something
     for name, value in settings.items():
         app.key(name, "enter", value, "enter")
-    app.key("ctrl+s")
-    app.until("2×32")
-    app.key("enter")
-    app.until("Enter play")
+    app.key("ctrl+s", shows="2×32")
+    app.key("enter", shows="Enter play")
     app.key("enter")
     steps: set[int] = set()
 
@@ -121,10 +117,8 @@ def test_newcomer_trains_plays_and_finds_the_run_after_a_kill(machine: tuple[Pat
     assert workers(home)
     again = Terminal([], home, environment)
     again.until("Space pause")  # on a busy machine a note stands where the samples would be
-    again.key("x")
-    again.until("leave it as it is")
-    again.key("enter")
-    again.until("□ stopped")  # the question before has the word too
+    again.key("x", shows="leave it as it is")
+    again.key("enter", shows="□ stopped")  # the question before has the word too
     again.key("q")
     assert again.end() == 0
     assert restored(again.raw)

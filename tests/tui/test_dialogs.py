@@ -18,12 +18,8 @@ from charlstm_tui.generate.session_files import FORMATS
 from charlstm_tui.player.played import Continuations
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.save_dialog import Format, SaveDialog
-from driven_app import driven
+from driven_app import driven, question
 from recorded_run import record
-
-
-def question(title: str) -> ChoiceDialog:
-    return ChoiceDialog(title, "", [Choice("y", "yes", True), Choice("n", "no", False)])
 
 
 async def test_a_dialog_answers_once_and_in_its_turn(tmp_path: Path) -> None:

@@ -121,15 +121,11 @@ def test_keys_are_written_as_people_write_them(written: str, code: str | None) -
 @pytest.mark.parametrize(
     ("typed", "mode", "first"),
     [
-        ("undo", "generate", "generate.undo"),
-        ("copy", "generate", "app.copy"),
-        ("temp", "generate", "generate.temperature_down"),
-        ("learning rate", "train", "train.rate"),
-        ("speed", "generate", "generate.faster"),
-        ("exit", "corpus", "app.quit_key"),
-        ("save chart", "train", "train.save_chart"),
+        ("undo", "generate", "generate.undo"), ("copy", "generate", "app.copy"), ("exit", "corpus", "app.quit_key"),
+        ("temp", "generate", "generate.temperature_down"), ("speed", "generate", "generate.faster"),
+        ("learning rate", "train", "train.rate"), ("save chart", "train", "train.save_chart"),
     ],
-)
+)  # fmt: skip
 def test_palette_finds_words_not_letters(typed: str, mode: str, first: str) -> None:
     scores = {
         action.id: relevance(typed, action.label, action.words, action.help)

@@ -94,17 +94,14 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
             assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
 
 
-@pytest.mark.parametrize(
-    ("width", "longest", "text", "preset"),
-    [
-        (121, Longest(10, 100, 12), 28, 12),  # the text comes first
-        (113, Longest(13, 9, 12), 12, 12),  # what one does not need is the other's
-        (97, Longest(32, 100, 100), 17, None),
-    ],
-)
-def test_widths_of_text_and_preset(width: int, longest: Longest, text: int, preset: int | None) -> None:
-    widths = {column.title: column.width for column in fitting(width, longest)[1]}
-    assert (widths["TEXT"], widths.get("PRESET")) == (text, preset)
+def test_widths_of_text_and_preset() -> None:
+    for width, longest, expected in (
+        (121, Longest(10, 100, 12), (28, 12)),  # the text comes first
+        (113, Longest(13, 9, 12), (12, 12)),  # what one does not need is the other's
+        (97, Longest(32, 100, 100), (17, None)),
+    ):
+        widths = {column.title: column.width for column in fitting(width, longest)[1]}
+        assert (widths["TEXT"], widths.get("PRESET")) == expected, width
 
 
 def test_line_of_a_run_keeps_its_columns_marks_an_estimate_and_names_the_model_that_it_started_from() -> None:

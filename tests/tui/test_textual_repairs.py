@@ -12,14 +12,9 @@ from textual.renderables.background_screen import BackgroundScreen
 from textual.widgets import OptionList
 from textual.widgets._toast import Toast, ToastHolder
 
-from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.widgets.textual_repairs import SteadyTextArea, SteadyToast
-from driven_app import driven
+from driven_app import driven, question
 from hosted_widget import hosted
-
-
-def question(title: str) -> ChoiceDialog:
-    return ChoiceDialog(title, "", [Choice("y", "yes", True), Choice("n", "no", False)])
 
 
 async def test_dialogs_above_each_other_are_drawn_when_one_of_them_changes(tmp_path: Path) -> None:
