@@ -77,7 +77,8 @@ def test_export_writes_onnx(cli: Cli, tmp_path: Path) -> None:
     assert out.stat().st_size > 1000
 
 
-Save, Writing = Callable[[Path, Model], object], tuple[list[str], str]
+Save = Callable[[Path, Model], object]
+Writing = tuple[list[str], str]
 
 
 LIBRARY: dict[str, tuple[str, Save]] = {
