@@ -174,7 +174,7 @@ class Recorded:
         else:
             word = "running" if state == "crashed" else state
             # a process number that no system gives away: its worker is gone
-            gone = {"time": self._now, "pid": 2**31 - 2, "start": "1"}
+            gone: dict[str, Any] = {"time": self._now, "pid": 2**31 - 2, "start": "1"}
             ended = HeartbeatRecord(state=word, message=message, **gone, **self._figures())
             self.run.heartbeat_path.write_bytes(ended.to_bytes())
 

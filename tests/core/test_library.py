@@ -9,7 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -100,7 +100,7 @@ def test_classes_take_names_of_models(finished: charlstm.Run, tmp_path: Path, mo
 def test_evaluate_reads_the_part_that_is_named() -> None:
     corpus = make_corpus(words(600))
     network = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1)
-    how = {"val_fraction": 0.25, "split": "blocks", "test_fraction": 0.2}
+    how: dict[str, Any] = {"val_fraction": 0.25, "split": "blocks", "test_fraction": 0.2}
     model = network.to_model(corpus.vocabulary, info={"settings": how})
     split = corpus.split(0.25, "blocks", 0.2)
     parts = {"validation": split.held_out, "test": split.test, "train": split.train, "all": ((0, corpus.chars),)}
