@@ -422,15 +422,14 @@ def test_best_loss_is_marked_as_estimate_until_all_is_read(short: RunFolder, who
     assert (f"an estimate: charlstm eval {short.name} reads all of the held-out text" in card.facts) is not whole
 
 
-@pytest.mark.parametrize("newer", [False, True])
-async def test_a_damaged_run_or_the_log_of_a_newer_version_is_said_beside_the_card(tmp_path: Path, newer: bool) -> None:
-    with record(tmp_path, "finished", steps=50) as recorded:
-        if newer:
-            recorded.append(replace(started(), format=99))
-        else:
-            recorded.run.spec_path.write_text("{}")
-    async with on_run(tmp_path, recorded.run.name, (60, 16)) as app:
-        await app.shows("Finished · ", "written by a newer charlstm (format 99)" if newer else "cannot be read")
+async def test_a_damaged_run_and_the_log_of_a_newer_version_are_said_beside_the_card(tmp_path: Path) -> None:
+    newer, broken = (record(tmp_path, "finished", name=name, steps=50) for name in ("newer", "broken"))
+    newer.append(replace(started(), format=99))
+    broken.run.spec_path.write_text("{}")
+    async with on_run(tmp_path, "newer", (60, 16)) as app:
+        await app.shows("Finished · newer", "written by a newer charlstm (format 99)")
+        app.app.attach(broken.run.path)
+        await app.shows("Finished · broken", "cannot be read")
 
 
 async def test_without_a_text_the_last_run_is_shown_and_what_plays_stays(tmp_path: Path) -> None:
