@@ -149,8 +149,7 @@ def test_impossible_edit_changes_nothing():
     ):  # fmt: skip
         with pytest.raises(GenerationError):
             impossible()
-    assert everything(document) == before
-    assert document.redoable == TYPE
+    assert (everything(document), document.redoable) == (before, TYPE)
     assert document.state is state
 
 
@@ -161,8 +160,7 @@ def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
     document.move(13)
     before = everything(document)
     text, sources, *_ = before
-    spans = [found.span() for found in re.finditer("d", text)]
-    document.replace_all(spans, "xyz")
+    document.replace_all([found.span() for found in re.finditer("d", text)], "xyz")
     assert document.text.read() == text.replace("d", "xyz")
     rest = [each for each in zip(text, sources, strict=True) if each[0] != "d"]
     kept = zip(document.text.read(), document.text.sources().tolist(), strict=True)
@@ -337,8 +335,7 @@ def test_pruned_branch_comes_back_in_its_place_and_goes_again():
     document.switch(2)
     before = everything(document)
     document.prune(1)
-    assert sorted(document.branches) == [0, 3]
-    assert (document.branch, document.cursor) == (0, 5)
+    assert (sorted(document.branches), document.branch, document.cursor) == ([0, 3], 0, 5)
     after = everything(document)
     assert document.undo() == "pruning"
     assert everything(document)[:3] == before[:3]
@@ -416,8 +413,7 @@ def test_a_thousand_edits_are_undone_and_no_more():
     count = 0
     while document.undo():
         count += 1
-    assert count == 1000
-    assert document.text.read(300) == "x" * (20_000 - 200)
+    assert (count, document.text.read(300)) == (1000, "x" * (20_000 - 200))
 
 
 def test_copy_goes_its_own_way_and_shares_no_characters_that_come_later():

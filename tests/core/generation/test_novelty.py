@@ -35,8 +35,7 @@ def check(corpus, text, length, report, begins=0):
     covered, first = [False] * len(text), 0  # where the next match may start
     for match in report.matches:
         assert match.length >= length
-        piece = text[match.start : match.stop]
-        assert corpus[match.where - begins : match.where - begins + match.length] == piece
+        assert corpus[match.where - begins : match.where - begins + match.length] == text[match.start : match.stop]
         assert match.stop == len(text) or text[match.start : match.stop + 1] not in corpus
         assert match.start == first or text[match.start - 1 : match.start - 1 + length] not in corpus
         first = match.stop - length + 1

@@ -58,8 +58,7 @@ def check(document, reading):
     """That all figures are those of the text as it is."""
     read(document, reading)
     text, first = document.text.read(), document.prime_length
-    assert reading.read_to == len(text)
-    assert reading.text.read() == text
+    assert (reading.read_to, reading.text.read()) == (len(text), text)
     fresh = Session(reading.model, text[:first], seed=document.seed, settings=reading.recipe.settings)
     fresh.type(text[first:])
     for figure in ("probability", "rank", "entropy"):
@@ -73,8 +72,7 @@ def test_what_stands_before_an_edit_is_not_read_again(model, monkeypatch):
     document.insert("a")
     assert reading.follow(document.text) == 60
     reading.read(61)
-    assert count == [1]
-    assert reading.distribution(61).total == len(model.vocabulary)
+    assert (count, reading.distribution(61).total) == ([1], len(model.vocabulary))
     document.insert("b")
     reading.follow(document.text)
     reading.read(62)
@@ -98,9 +96,7 @@ def test_text_is_read_piece_by_piece_as_far_as_is_asked_for(model):
         reading.read(100, proceed)
     assert reading.read_to == 13 + 2 * READ_CHUNK
     reading.read(31)
-    assert reading.read_to == 31
-    assert len(reading.rows(0, 100)) == 31 - 3
-    assert reading.distribution(32) == NO_DISTRIBUTION
+    assert (reading.read_to, len(reading.rows(0, 100)), reading.distribution(32)) == (31, 31 - 3, NO_DISTRIBUTION)
     for unread in (31, 2):
         with pytest.raises(GenerationError, match="no character"):
             reading.step_at(unread)
@@ -152,8 +148,7 @@ def test_drawing_along_a_text_that_was_cut_off_keeps_its_rows(model):
         reading.draw()
     same = reading.text.same_start(document.text, sources=False)
     assert same > 21
-    size = reading.rows(0, 0).dtype.itemsize
-    assert reading.rows(3, same).tobytes() == figures[: (same - 3) * size]
+    assert reading.rows(3, same).tobytes() == figures[: (same - 3) * reading.rows(0, 0).itemsize]
     check(document, reading)
 
 

@@ -98,8 +98,7 @@ def test_filters_are_applied_in_the_documented_order(seed, size):
     p = renormalised(p, slow_top_k(p, 9))
     p = renormalised(p, slow_mass(p, by_probability(p), 0.93))
     p = renormalised(p, {which for which, value in enumerate(p) if value >= 0.02 * max(p)})
-    found = sampled(logits, temperature=0.7, top_k=9, top_p=0.93, min_p=0.02)
-    assert found == pytest.approx(p, abs=1e-5)
+    assert sampled(logits, temperature=0.7, top_k=9, top_p=0.93, min_p=0.02) == pytest.approx(p, abs=1e-5)
 
 
 def test_temperature_zero_takes_the_first_of_equally_likely_characters():
@@ -194,8 +193,7 @@ def test_other_seed_is_the_first_that_draws_another_character(seed):
         expected = seed
         while draw(weights, uniform(key_for(expected, sample), position)) == 0:
             expected = expected + 1 if expected < 2**64 - 1 else 0
-        found = other_seed(weights, 0, seed - 1, sample, position)
-        assert found == expected
+        assert other_seed(weights, 0, seed - 1, sample, position) == expected
     assert other_seed(np.array([0, 1, 0], np.float32), 1, seed, 0, 5) is None
     assert other_seed(np.array([0, 1, 1e-30], np.float32), 1, seed, 0, 5) is None
     assert other_seed(np.array([0, 1, 0], np.float32), 0, seed, 0, 5) == sampling.next_seed(seed)

@@ -70,8 +70,7 @@ def test_step_statistics_are_those_of_the_distribution_which_is_known_ahead(mode
     for position, (coming, step) in enumerate(zip(ahead, steps, strict=True), 21):
         p = np.exp(logits.astype(float) - logits.max())
         p /= p.sum()
-        penalties = repetition_penalties(np.array(ids), len(symbols), chosen.repetition)
-        sampled = Sampler(chosen).weights(logits, penalties)
+        sampled = Sampler(chosen).weights(logits, repetition_penalties(np.array(ids), len(symbols), chosen.repetition))
         sampled = sampled / sampled.sum()
         which = model.vocabulary.index(step.char)
         assert (step.position, step.rank, step.source) == (position, 1 + (p > p[which]).sum(), GENERATED)
@@ -100,8 +99,7 @@ def test_rewinding_and_generating_again_gives_the_same_text(model, position):
     assert play(session, 200 - position) == text[position:]
     assert facts(session.steps()) == known
     assert len(session.branches()) == 1
-    longer = Session(model, "ab", seed=3)
-    assert play(session, 50) == play(longer, 250)[200:]
+    assert play(session, 50) == play(Session(model, "ab", seed=3), 250)[200:]
 
 
 def test_choosing_another_character_begins_a_branch_and_keeps_the_old_one(model):
@@ -137,8 +135,7 @@ def test_branch_with_another_prime_is_read_from_that(model):
     document.undo()
     session.reading.follow(document.text)
     session.switch(number)
-    assert session.prime + session.read() == "ahbc" + text[:10] + "j"
-    assert len(session.rows()) == len(session)
+    assert (session.prime + session.read(), len(session.rows())) == ("ahbc" + text[:10] + "j", len(session))
 
 
 def test_typed_text_is_prepared_and_unknown_characters_are_counted(model):
@@ -164,8 +161,7 @@ def test_primes_are_normalised_and_empty_ones_start_a_text(make_model):
     without = make_model("xyz ")
     without.info["frequent"] = "y"
     assert generate(without, "", 30) == generate(without, "y", 30)
-    composed = make_model("\n\u00e9")
-    assert Session(composed, "e\u0301").prime == "\u00e9"
+    assert Session(make_model("\n\u00e9"), "e\u0301").prime == "\u00e9"
     as_found = replace(make_model("\ne\u0301"), text_options=TextOptions(normalize=False))
     assert Session(as_found, "e\u0301").prime == "e\u0301"
 
@@ -381,8 +377,7 @@ def test_surprise_of_many_probabilities_is_that_of_each_and_finite_for_none() ->
 @pytest.fixture
 def names(make_model) -> Model:
     """Writes a or b, or ends the unit."""
-    model = make_model("\nab", scale=0.3)
-    return replace(model, text_options=TextOptions(units="lines"))
+    return replace(make_model("\nab", scale=0.3), text_options=TextOptions(units="lines"))
 
 
 def test_units_are_whole_and_known_or_repeated_ones_are_left_out(names: Model) -> None:

@@ -68,7 +68,6 @@ def test_both_texts_are_in_the_files_with_settings_and_figures():
 
 
 def test_a_quote_that_is_never_closed_counts_once() -> None:
-    text = '"Never closed. ' + "She went home. " * 50
-    assert feature_starts("inside quotes", "He said ", text) == 1
+    assert feature_starts("inside quotes", "He said ", '"Never closed. ' + "She went home. " * 50) == 1
     assert feature_starts("inside quotes", 'He said "and then', ' he left" once.') == 0, "it began before the text"
     assert feature_starts("inside quotes", "", '"a" b "c" d') == 2

@@ -110,8 +110,7 @@ def test_clamps_act_alike_in_blocks_and_single_steps(model: Model, text: str) ->
     clamps = (Clamp(1, 3, value=-1.0), Clamp(2, 9, value=0.25))
     stepper = Stepper(model)
     stepper.clamps = clamps
-    ids = prepare_prime(model, text[:50]).ids
-    shares = softmax(stepper.consume(ids, stepper.zero_state()))[0]
+    shares = softmax(stepper.consume(prepare_prime(model, text[:50]).ids, stepper.zero_state()))[0]
     np.testing.assert_allclose(shares, probabilities(model, text[:50], clamps), rtol=1e-4)
 
 
@@ -273,8 +272,7 @@ def test_a_feature_in_few_blocks_has_no_margin_and_no_verdict(sample: CellSample
 
 def test_cells_have_no_score_on_a_sample_without_their_feature(sample: CellSample) -> None:
     found, without = name_cells(sample, per_feature=2), replace(sample, features=sample.features[1:])
-    missing = [each.feature == sample.features[0].name for each in found]
-    assert np.isnan(score_cells(without, found)).tolist() == missing
+    assert np.isnan(score_cells(without, found)).tolist() == [each.feature == sample.features[0].name for each in found]
 
 
 def test_the_strength_of_a_score_is_more_in_the_direction_of_the_named_cell(sample: CellSample) -> None:
@@ -329,8 +327,7 @@ def test_the_likeliest_next_characters(model: Model, text: str) -> None:
 def test_influence_is_that_of_reading_what_the_model_expected_in_its_place(model: Model, text: str) -> None:
     text = text[:40]
     found, ids = influence(model, text, 39, back=25), prepare_prime(model, text).ids
-    assert found.loss == pytest.approx(loss_of(model, text), abs=1e-4)
-    assert found.start == 14
+    assert (found.start, found.loss) == (14, pytest.approx(loss_of(model, text), abs=1e-4))
     plain = PlainLSTM(model.weights)
     for at, change in enumerate(found.changes, found.start):
         shown = np.eye(model.config.vocab_size)[ids[:-1]]
@@ -442,8 +439,7 @@ def test_the_most_important_cells_are_measured_in_blocks_and_ranked(model: Model
     assert done[-1] == (100, 100)
     likely = [cell for cell, _ in estimate_lesions(model, text).ranked(3)]
     assert {(1, 3), (2, 9)} <= set(found.cells) <= {(1, 3), (2, 9), *likely}
-    assert len(found.cells) == 3
-    assert found.chars == BLOCKS * COUNTED
+    assert (len(found.cells), found.chars) == (3, BLOCKS * COUNTED)
     ids, stepper, rises = prepare_prime(model, text).ids, Stepper(model), []
     for start, _ in spread_blocks(len(ids), BLOCKS * (SETTLING + COUNTED + 1), BLOCKS):
         block, losses = ids[start : start + SETTLING + COUNTED + 1], []
@@ -490,8 +486,7 @@ def test_continuations_of_a_text_that_was_read_in_parts_are_the_same(model: Mode
     steps, read = list[tuple[int, int]](), read_text(model, "abc def", known=read_text(model, "abc "))
     tree = multiverse(model, after=read, depth=3, cutoff=0.02, progress=lambda *step: steps.append(step))
     assert steps[:2] == [(1, 3), (2, 3)]
-    expected = leaves(multiverse(model, "abc def", depth=3, cutoff=0.02))
-    assert leaves(tree) == pytest.approx(expected, rel=1e-4)
+    assert leaves(tree) == pytest.approx(leaves(multiverse(model, "abc def", depth=3, cutoff=0.02)), rel=1e-4)
     words = next_words(model, after=read, count=4)
     assert [each.word for each in words] == [each.word for each in next_words(model, "abc def", count=4)]
     assert read_text(model, "xyz", known=read).ids.tolist() == read_text(model, "xyz").ids.tolist()
@@ -591,8 +586,7 @@ def test_influence_and_context_are_as_of_one_thread(model: Model, text: str, mon
         monkeypatch.setattr(side_by_side, "cpu_count", lambda threads=threads: threads)
         told: list[tuple[int, int]] = []
         hidden = influence(model, text, 90, back=70, progress=lambda *done, told=told: told.append(done))
-        assert told[-1] == (70, 70)
-        assert len(hidden.changes) == 70
+        assert (told[-1], len(hidden.changes)) == ((70, 70), 70)
         kept = context(model, text, lengths=(1, 5, 20), places=60)
         found.append((hidden.changes, np.array([kept.losses, kept.shuffled]), hidden.loss))
     for changes, losses, nats in found[1:]:

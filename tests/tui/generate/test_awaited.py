@@ -196,7 +196,7 @@ def test_sentence_says_at_which_step_the_run_is_and_what_slows_it(home: Path) ->
     begins = "novel-quick-1 takes over as soon as it has learnt something: "
     awaited = Awaited(run, status)
     assert awaited.sentence(shown=True) == f"{begins}step 40."
-    assert awaited.sentence(shown=True, stays=True) == ("novel-quick-1 is waited for; your text stays: step 40.")
+    assert awaited.sentence(shown=True, stays=True) == "novel-quick-1 is waited for; your text stays: step 40."
     slowed = replace(awaited, status=replace(status, slowdown=4.0))
     assert "4, Enter on it, then m, gives it more minutes." in slowed.sentence(shown=False)
     assert slowed.sentence(shown=True) == (

@@ -138,9 +138,7 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
         ):  # fmt: skip
             await app.press(key, until=lambda place=place: text.cursor == place == len(PRIME) + app.position)
             assert shows_cursor(app)
-        await app.press("pageup")
-        page = 15 * (text.size.height - 1)
-        await app.until(lambda: len(PRIME) + app.position == end - page)
+        await app.press("pageup", until=lambda: len(PRIME) + app.position == end - 15 * (text.size.height - 1))
         await app.press("w", "pagedown", until=lambda: app.state.position == app.state.size)
 
 

@@ -212,8 +212,7 @@ def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> Non
     assert ["┈" in row for row in (top, middle, bottom)] == [False, False, True]
     assert "chance 0.90, no step is better  named" in bars(replace(named, chance=0.9), [0.5, 0.3])[0]
     assert "chance 0.55, too few to tell  named" in bars(replace(named, spans=19), [0.5, 0.3])[0]
-    falls = replace(named, kind="r", score=-0.8, chance=0.1)
-    assert bars(falls, [0.1, -0.8])[-1].split() == ["-0.10", "0.80"]
+    assert bars(replace(named, kind="r", score=-0.8, chance=0.1), [0.1, -0.8])[-1].split() == ["-0.10", "0.80"]
 
 
 async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,8 +455,7 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
     loaded = load_model(model)
     async with scored(model, (130, 30)) as (app, view):
         await app.press("enter", "v")
-        position = view.text_view.cursor
-        found = influence(loaded, app.text, position)
+        found = influence(loaded, app.text, view.text_view.cursor)
         # The surprise is in the unit of the influence.
         await app.says(in_words(found, app.text, bits=False), f"{found.loss:.1f} nats")
         await app.press("escape", until=lambda: view.text_view.scale is view.scale and "Why “" not in app.status())

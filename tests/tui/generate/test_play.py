@@ -41,9 +41,8 @@ def test_value_beyond_those_of_the_keys_stays_where_it_is(settings: SamplerSetti
 async def test_text_streams_and_pauses_and_takes_settings_in_flight(model: Path) -> None:
     async with playing(model, speed=30) as app:
         await app.until(lambda: app.state.length > 5)
-        await app.press("T", "T", "t", "k", "k", "K", "p", "P", "M", "m", "M")
         wanted = SamplerSettings(temperature=0.85, top_k=40, top_p=None, min_p=0.1)
-        await app.until(lambda: app.state.settings == wanted)
+        await app.press(*"TTtkkKpPMmM", until=lambda: app.state.settings == wanted)
         await app.press("K", "K", until=lambda: app.state.settings == replace(wanted, top_k=None))  # 100 cuts nothing
         assert app.state.running
         thread, made = app.screen.model_thread, app.state.length
@@ -64,9 +63,7 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
             await app.press(*name, "enter", *value, "enter")
         await app.press(*"repetition", "enter", *"-1", "enter", shows="from 0 to 1,000")
         await app.press("escape", "ctrl+s", until=lambda: app.state.settings.repetition == 2.5)
-        settings = app.state.settings
-        assert (settings.top_k, settings.min_p) == (7, None)
-        assert app.screen.play.min_copied == 12
+        assert (app.state.settings.top_k, app.state.settings.min_p, app.screen.play.min_copied) == (7, None, 12)
         await app.shows("repetition 2.5")
         await app.press("a", "ctrl+r", "ctrl+s", until=lambda: app.state.settings == SamplerSettings())
         assert app.screen.play.min_copied == 30
@@ -248,8 +245,7 @@ async def test_hostile_text_at_every_size(home: Path) -> None:
         assert app.text.startswith(own_text(nasty))
         for size in ((60, 20), (80, 24), (200, 60), (40, 12)):
             await app.resize(*size)
-            for key in ("up", "left", "enter", "escape", "b", "escape", "c", "z", "escape", "e", "escape"):
-                await app.press(key)
+            await app.press("up", "left", "enter", "escape", "b", "escape", "c", "z", "escape", "e", "escape")
             for key in ("e", "escape"):  # as it is played and while its prime is edited
                 for strip in app.app.screen._compositor.render_strips():
                     assert strip.cell_length == size[0]

@@ -146,8 +146,7 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
 
 async def test_file_is_scored_as_the_text_of_the_model_was_read(home: Path, tmp_path: Path) -> None:
     model = tmp_path / "paragraphs.safetensors"
-    symbols = tuple(sorted(set(prose())))
-    save_model(model, replace(tiny_model(symbols=symbols), text_options=TextOptions(lines="auto")))
+    save_model(model, replace(tiny_model(symbols=sorted(set(prose()))), text_options=TextOptions(lines="auto")))
     (home / "own.txt").write_text(prose())
     async with scored(model) as (app, view):
         view.open(home / "own.txt")
