@@ -87,8 +87,7 @@ async def test_text_that_is_worked_on_meanwhile_stays(runs: Path) -> None:
         await app.shows("novel-quick-1 has learnt something. Your text stays; in Play o lists the run.")
         assert "my words" in app.text
         assert step_played(app) is None
-        await app.press("escape", "escape", "o")
-        await app.press(*"novel-quick-1", "enter", "n")
+        await app.press("escape", "escape", "o", *"novel-quick-1", "enter", "n")
         await plays(app, 400)
 
 
