@@ -10,7 +10,7 @@ PY := $(shell for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do
 run: $(VENV)/.app
 	$(BIN)/charlstm-tui
 
-# What each uses one core of is done at once; the tests use all cores.
+# Lint and what compiles the tests use one core for some seconds each, types and tests use all cores.
 test: $(VENV)/.dev
 	@$(MAKE) --no-print-directory -j2 types lint compiled
 	@$(MAKE) --no-print-directory --old-file=compiled unit
